@@ -1,0 +1,3 @@
+//! LogQL: syntax (pure), plan, run.
+
+pub mod syntax;

@@ -1,0 +1,3 @@
+//! Where lines are kept: WAL, head, parts, compaction, retention.
+
+pub mod read;
