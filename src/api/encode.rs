@@ -169,6 +169,34 @@ pub fn query_result(result: &QueryResult, categorize: Categorize) -> String {
     out
 }
 
+/// The answer of `/api/prom/query`.
+pub fn legacy_streams(result: &QueryResult) -> String {
+    let mut out = String::from("{\"streams\":[");
+    if let QueryData::Streams(rows) = &result.data {
+        for (at, group) in group_streams(rows, Categorize::No).iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            out.push_str("{\"labels\":");
+            string(&mut out, &group.labels.to_string());
+            out.push_str(",\"entries\":[");
+            for (at, row) in group.rows.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                let _ = write!(out, "{{\"ts\":\"{}\",\"line\":", row.ts);
+                string(&mut out, &row.line);
+                out.push('}');
+            }
+            out.push_str("]}");
+        }
+    }
+    out.push_str("],\"stats\":");
+    stats(&mut out, &result.stats);
+    out.push_str("}\n");
+    out
+}
+
 /// The parts of Loki's statistics that mean something here; clients take absent ones as zero,
 /// but logcli and Grafana want the objects to be there.
 fn stats(out: &mut String, stats: &QueryStats) {
