@@ -159,3 +159,9 @@ pub struct NotifyTestArgs {
     /// Name of the receiver, as in the configuration
     pub receiver: String,
 }
+
+/// Writes the completion script of a shell to standard output.
+pub fn print_completions(shell: clap_complete::Shell) {
+    use clap::CommandFactory as _;
+    clap_complete::generate(shell, &mut Cli::command(), "stockade", &mut std::io::stdout());
+}
