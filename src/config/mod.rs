@@ -3,10 +3,11 @@
 
 mod diagnostic;
 mod env;
+pub mod pipeline;
 
 use serde::de::DeserializeOwned;
 
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, unknown};
 pub use env::expand_env;
 pub use serde_saphyr::Spanned;
 
