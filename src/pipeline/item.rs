@@ -209,16 +209,27 @@ fn is_safe(value: &str) -> bool {
     value.is_empty() || trace::is_trace_id(value) || level::is_level_word(value)
 }
 
-/// A name as structured metadata may have it: other characters become `_`, and a leading digit
-/// gets `key_` in front, as in Loki.
-pub(crate) fn metadata_name(name: &str) -> Text {
-    let mut clean: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+/// A name as structured metadata may have it, as Loki makes it: each run of other characters
+/// becomes one `_`, a leading digit gets `key_` in front, `__name__` keeps its frame.
+pub fn metadata_name(name: &str) -> Text {
+    let framed = name.strip_prefix("__").and_then(|name| name.strip_suffix("__"));
+    let inner = framed.filter(|name| !name.is_empty()).unwrap_or(name);
+    let mut clean = String::with_capacity(name.len() + 4);
+    for c in inner.chars() {
+        if c.is_ascii_alphanumeric() {
+            clean.push(c);
+        } else if !clean.ends_with('_') {
+            clean.push('_');
+        }
+    }
+    if inner.len() < name.len() {
+        clean = format!("__{clean}__");
+    }
     if clean.starts_with(|c: char| c.is_ascii_digit()) {
         clean.insert_str(0, "key_");
     }
     if clean.is_empty() {
-        clean.push_str("key_");
+        clean.push('_');
     }
     Text::from(clean)
 }
@@ -229,7 +240,7 @@ mod tests {
 
     #[test]
     fn names_of_metadata() {
-        for (name, expect) in [("a.b", "a_b"), ("1c", "key_1c"), ("ok_1", "ok_1"), ("é", "_")] {
+        for (name, expect) in [("a.b", "a_b"), ("1c", "key_1c"), ("ok_1", "ok_1"), ("é", "_"), ("a..b__c", "a_b_c"), ("__x.y__", "__x_y__"), ("", "_")] {
             assert_eq!(metadata_name(name).as_str(), expect);
         }
     }

@@ -97,7 +97,7 @@ fn right_bounds(byte: u8) -> bool {
 }
 
 /// First three letters of each family and the words that begin with them.
-const FAMILIES: [(&[u8; 3], &[&str], Text); 7] = [
+static FAMILIES: [(&[u8; 3], &[&str], Text); 7] = [
     (b"tra", &["trace"], TRACE),
     (b"deb", &["debug"], DEBUG),
     (b"fat", &["fatal"], FATAL),
