@@ -21,5 +21,17 @@ pub const SOURCE_BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Live tails fall behind by at most this many batches before entries are dropped and counted.
 pub const TAIL_QUEUE_BATCHES_MAX: usize = 1024;
 
+/// Queries that run at the same time; the rest waits its turn. More would only share the same
+/// cores and multiply memory.
+pub const QUERIES_AT_ONCE_MAX: usize = 8;
+/// Pushes decoded at the same time, and the bytes of their bodies held meanwhile.
+pub const PUSHES_AT_ONCE_MAX: usize = 64;
+pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 512 * 1024 * 1024;
+/// Longest life of one live tail, as in Loki; clients reconnect.
+pub const TAIL_SECS_MAX: u64 = 3600;
+/// Entries in one frame of a live tail.
+pub const TAIL_FRAME_ENTRIES_MAX: usize = 100;
+
 const _: () = assert!(LINE_BYTES_MAX <= SOURCE_BATCH_BYTES_MAX);
 const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_DECODED_BYTES_MAX);
+const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_BYTES_IN_FLIGHT_MAX);

@@ -1,1 +1,3 @@
-//! (the collect room)
+//! Where lines come from: pull sources (docker, journald, files) and pushes.
+
+pub mod push;

@@ -1,0 +1,3 @@
+//! One binary for all integration tests: the whole server in one process, real engines, real files.
+
+mod tidy;
