@@ -3,8 +3,8 @@
 
 mod diagnostic;
 mod env;
-pub mod pipeline;
 mod limits;
+pub mod pipeline;
 mod values;
 
 use serde::de::DeserializeOwned;

@@ -7,16 +7,6 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Diagnostic, Spanned};
 
-/// What is added to everything that comes in; names and defaults are Loki's.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawDiscover {
-    /// Labels that can name the service, best first; an empty list turns it off.
-    pub discover_service_name: Option<Vec<String>>,
-    pub discover_log_levels: Option<bool>,
-    pub log_level_fields: Option<Vec<String>>,
-}
-
 /// A YAML value with its place.
 #[derive(Debug, Clone, Default)]
 pub struct Node {

@@ -2,7 +2,7 @@
 //! `detected_level` to each entry. Same rules, same order, same results; Grafana's Logs Drilldown
 //! is built on both. Runs over every line that comes in, so nothing here allocates for a line.
 
-use crate::config::pipeline::RawDiscover;
+use crate::config::Limits;
 use crate::model::{Batch, Labels, Metadata, Text};
 use crate::text::logfmt::{Pair, Scanner};
 
@@ -15,41 +15,6 @@ pub const DETECTED_LEVEL: &str = "detected_level";
 const SEVERITY_NUMBER: &str = "severity_number";
 
 const DETECTED_LEVEL_NAME: Text = Text::from_static(DETECTED_LEVEL);
-
-/// Labels that can name the service, best first (Loki's `discover_service_name`).
-pub const SERVICE_LABELS: [&str; 13] = [
-    "service",
-    "app",
-    "application",
-    "app_name",
-    "name",
-    "app_kubernetes_io_name",
-    "container",
-    "container_name",
-    "k8s_container_name",
-    "component",
-    "workload",
-    "job",
-    "k8s_job_name",
-];
-
-/// Fields that can hold the level, best first (Loki's `log_level_fields`).
-pub const LEVEL_FIELDS: [&str; 14] = [
-    "level",
-    "LEVEL",
-    "Level",
-    "log.level",
-    "severity",
-    "SEVERITY",
-    "Severity",
-    "SeverityText",
-    "lvl",
-    "LVL",
-    "Lvl",
-    "severity_text",
-    "Severity_Text",
-    "SEVERITY_TEXT",
-];
 
 /// How deep JSON objects are searched for a level (Loki's `log_level_from_json_max_depth`).
 const JSON_DEPTH_MAX: usize = 2;
@@ -65,25 +30,28 @@ pub struct Discover {
 
 impl Default for Discover {
     fn default() -> Self {
-        Discover::new(&RawDiscover::default())
+        Discover::new(&Limits::default())
     }
 }
 
 impl Discover {
-    pub fn new(raw: &RawDiscover) -> Self {
-        let owned = |names: &[&str]| -> Vec<String> {
-            names.iter().map(|name| (*name).to_owned()).collect()
-        };
-        let service_labels =
-            raw.discover_service_name.clone().unwrap_or_else(|| owned(&SERVICE_LABELS));
-        let level_fields = match (&raw.discover_log_levels, &raw.log_level_fields) {
-            (Some(false), _) => Vec::new(),
-            (_, Some(fields)) if !fields.is_empty() => fields.clone(),
-            _ => owned(&LEVEL_FIELDS),
+    /// Names come from `discover_service_name` (empty turns it off), `discover_log_levels` and
+    /// `log_level_fields` (empty means the default list).
+    pub fn new(limits: &Limits) -> Self {
+        let level_fields = if !limits.discover_log_levels || !limits.allow_structured_metadata {
+            Vec::new()
+        } else if limits.log_level_fields.is_empty() {
+            Limits::default().log_level_fields
+        } else {
+            limits.log_level_fields.clone()
         };
         let level_lengths =
             level_fields.iter().fold(0u32, |set, field| set | length_bit(field.len()));
-        Discover { service_labels, level_fields, level_lengths }
+        Discover {
+            service_labels: limits.discover_service_name.clone(),
+            level_fields,
+            level_lengths,
+        }
     }
 
     /// Adds both to all streams and entries of a batch.
@@ -333,18 +301,18 @@ mod tests {
 
     #[test]
     fn can_be_turned_off() {
-        let raw = RawDiscover {
-            discover_service_name: Some(Vec::new()),
-            discover_log_levels: Some(false),
-            log_level_fields: None,
+        let limits = Limits {
+            discover_service_name: Vec::new(),
+            discover_log_levels: false,
+            ..Limits::default()
         };
-        let discover = Discover::new(&raw);
+        let discover = Discover::new(&limits);
         let mut batch = Batch::new("fake");
         batch.push(&Labels::from_pairs([("app", "a")]), Entry::new(Timestamp(1), "error"));
         let before = batch.clone();
         discover.run(&mut batch);
         assert_eq!(batch, before);
-        let own = RawDiscover { log_level_fields: Some(vec!["sev".into()]), ..Default::default() };
+        let own = Limits { log_level_fields: vec!["sev".into()], ..Limits::default() };
         assert_eq!(Discover::new(&own).level_of_line("level=warn sev=error"), level::ERROR);
     }
 }
