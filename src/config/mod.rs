@@ -4,11 +4,12 @@
 mod diagnostic;
 mod env;
 mod limits;
+pub mod pipeline;
 mod values;
 
 use serde::de::DeserializeOwned;
 
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, unknown};
 pub use env::expand_env;
 pub use limits::Limits;
 pub use serde_saphyr::Spanned;
