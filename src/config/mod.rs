@@ -3,6 +3,7 @@
 
 mod diagnostic;
 mod env;
+pub mod sources;
 
 use serde::de::DeserializeOwned;
 
