@@ -6,6 +6,7 @@ mod env;
 mod limits;
 pub mod pipeline;
 mod values;
+pub mod sources;
 
 use serde::de::DeserializeOwned;
 
