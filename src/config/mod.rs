@@ -1,6 +1,7 @@
 //! YAML to raw values, with line and column. Parsing does no work: each room turns its own raw
 //! part into what it needs.
 
+pub mod alerts;
 mod diagnostic;
 mod env;
 
