@@ -34,6 +34,15 @@ pub const TAIL_FRAME_ENTRIES_MAX: usize = 100;
 
 const _: () = assert!(LINE_BYTES_MAX <= SOURCE_BATCH_BYTES_MAX);
 const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_DECODED_BYTES_MAX);
+
+/// Templates: nesting when parsing, nesting when rendering (blocks and templates that call
+/// each other), steps (actions, turns of ranges, kilobytes made), one text, one list. A line
+/// format takes a few dozen steps; the rest is for notifications over hundreds of alerts.
+pub const TEMPLATE_PARSE_DEPTH_MAX: usize = 100;
+pub const TEMPLATE_DEPTH_MAX: usize = 100;
+pub const TEMPLATE_STEPS_MAX: usize = 200_000;
+pub const TEMPLATE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+pub const TEMPLATE_ITEMS_MAX: usize = 100_000;
 const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_BYTES_IN_FLIGHT_MAX);
 /// Alerts (or recorded series) of one rule, also where its group sets no limit: a rule that
 /// yields more is grouped by something like a request id.
