@@ -20,6 +20,12 @@ pub const SOURCE_QUEUE_BATCHES_MAX: usize = 8;
 pub const SOURCE_BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Live tails fall behind by at most this many batches before entries are dropped and counted.
 pub const TAIL_QUEUE_BATCHES_MAX: usize = 1024;
+/// Bytes that batches waiting for slow tails may hold, over all tails; beyond it they are
+/// skipped and counted. One push body fits.
+pub const TAIL_QUEUE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// One record of the WAL: one batch with its metadata. Twice the largest push body, since
+/// lengths and metadata names come on top.
+pub const WAL_RECORD_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Queries that run at the same time; the rest waits its turn. More would only share the same
 /// cores and multiply memory.
@@ -33,6 +39,8 @@ pub const TAIL_SECS_MAX: u64 = 3600;
 pub const TAIL_FRAME_ENTRIES_MAX: usize = 100;
 
 const _: () = assert!(LINE_BYTES_MAX <= SOURCE_BATCH_BYTES_MAX);
+const _: () = assert!(PUSH_DECODED_BYTES_MAX < WAL_RECORD_BYTES_MAX);
+const _: () = assert!(WAL_RECORD_BYTES_MAX < u32::MAX as usize);
 const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_DECODED_BYTES_MAX);
 
 /// Templates: nesting when parsing, nesting when rendering (blocks and templates that call
