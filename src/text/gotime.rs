@@ -66,7 +66,7 @@ pub fn load_zone(name: &str) -> Result<Zone, String> {
 
 fn write(out: &mut String, element: &Element, civil: &Civil, nanos: i64, at: &zone::Offset) {
     use std::fmt::Write as _;
-    let hour12 = if civil.hour % 12 == 0 { 12 } else { civil.hour % 12 };
+    let hour12 = (civil.hour + 11) % 12 + 1;
     // Writing to a String cannot fail.
     let _ = match element {
         Element::Literal(text) => out.write_str(text),

@@ -80,15 +80,18 @@ fn step<'a>(
             Ok(rest)
         }
         Element::YearDaySpace | Element::YearDayZero => {
-            let spaces = if *element == Element::YearDaySpace { 2 } else { 0 };
-            let mut start = 0;
-            while start < spaces && rest.as_bytes().get(start) == Some(&b' ') {
-                start += 1;
+            let is_fixed = *element == Element::YearDayZero;
+            // The spaces may already be gone with a space that stands before them.
+            let mut rest = rest;
+            for _ in 0..2 {
+                rest = rest.strip_prefix(' ').filter(|_| !is_fixed).unwrap_or(rest);
             }
-            let digits = rest.get(start..3).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
-            found.year_day = digits.and_then(|digits| digits.parse().ok());
-            found.year_day.ok_or("expected a day of the year")?;
-            Ok(&rest[3..])
+            let digits = rest.bytes().take(3).take_while(u8::is_ascii_digit).count();
+            if digits == 0 || (is_fixed && digits < 3) {
+                return Err("expected a day of the year".to_owned());
+            }
+            found.year_day = rest[..digits].parse().ok();
+            Ok(&rest[digits..])
         }
         Element::Hour => {
             // One digit is enough, as in Go.
@@ -247,8 +250,8 @@ fn zone_name<'a>(rest: &'a str, found: &mut Found) -> Step<'a> {
     }
     let length = if rest.starts_with("ChST") || rest.starts_with("MeST") {
         4
-    } else if rest.starts_with("GMT") {
-        3 + signed_length(&rest[3..])
+    } else if let Some(after) = rest.strip_prefix("GMT") {
+        3 + signed_length(after)
     } else if rest.starts_with(['+', '-']) {
         match signed_length(rest) {
             0 => return Err(bad()),

@@ -238,6 +238,7 @@ fn seconds(_: &Env, args: &[Value]) -> Outcome {
     Ok(Value::Float(ns as f64 / 1e9))
 }
 
+#[derive(Clone, Copy)]
 enum Side {
     Left,
     Right,
