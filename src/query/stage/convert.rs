@@ -74,10 +74,7 @@ mod tests {
 
     #[test]
     fn faults_of_durations_and_sizes() {
-        assert_eq!(
-            duration_ns("5q"),
-            Err(r#"time: unknown unit "q" in duration "5q""#.to_owned())
-        );
+        assert_eq!(duration_ns("5q"), Err(r#"time: unknown unit "q" in duration "5q""#.to_owned()));
         assert_eq!(duration_ns("5"), Err(r#"time: missing unit in duration "5""#.to_owned()));
         assert_eq!(duration_ns("x"), Err(r#"time: invalid duration "x""#.to_owned()));
         assert_eq!(bytes("5 foo"), Err("unhandled size name: foo".to_owned()));

@@ -68,11 +68,8 @@ impl Object for View {
     }
 
     fn to_value(&self) -> Value {
-        let map: BTreeMap<String, Value> = self
-            .labels
-            .iter()
-            .map(|(label, range)| (label.clone(), self.value(range)))
-            .collect();
+        let map: BTreeMap<String, Value> =
+            self.labels.iter().map(|(label, range)| (label.clone(), self.value(range))).collect();
         Value::Map(Arc::new(map))
     }
 }
@@ -170,10 +167,7 @@ enum Assigned {
 }
 
 impl LabelFormat {
-    pub(super) fn compile(
-        syntax: &[LabelAssignment],
-        pinned: &mut Pinned,
-    ) -> Result<Self, String> {
+    pub(super) fn compile(syntax: &[LabelAssignment], pinned: &mut Pinned) -> Result<Self, String> {
         let mut assignments: Vec<(NameId, Assigned)> = Vec::new();
         let mut fields = Some(Vec::new());
         for LabelAssignment { label, value } in syntax {

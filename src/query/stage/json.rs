@@ -74,13 +74,7 @@ impl JsonParser {
         result
     }
 
-    fn leaf(
-        &self,
-        row: &mut Row<'_>,
-        line: &str,
-        name: NameId,
-        value: Value,
-    ) -> Result<(), Halt> {
+    fn leaf(&self, row: &mut Row<'_>, line: &str, name: NameId, value: Value) -> Result<(), Halt> {
         if name == NO_NAME {
             return Ok(());
         }

@@ -63,9 +63,8 @@ pub fn parse_path(path: &str) -> Result<Vec<PathStep>, String> {
             }
             expects_key = true;
         } else {
-            let end = rest
-                .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-                .unwrap_or(rest.len());
+            let end =
+                rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
             let (key, after) = rest.split_at(end);
             if !expects_key || key.is_empty() || key.starts_with(|c: char| c.is_ascii_digit()) {
                 return fault("unexpected character");
@@ -199,7 +198,9 @@ impl Walk<'_> {
             let below: Vec<usize> = active
                 .iter()
                 .copied()
-                .filter(|&field| matches!(self.step(field, depth), Some(PathStep::Key(k)) if k == key))
+                .filter(
+                    |&field| matches!(self.step(field, depth), Some(PathStep::Key(k)) if k == key),
+                )
                 .collect();
             match value {
                 _ if below.is_empty() => Ok(()),

@@ -147,8 +147,7 @@ impl LogfmtFields {
 /// The key of an expression: a bare name or a quoted one.
 fn parse_key(path: &str) -> Result<String, String> {
     let path = path.trim();
-    let key =
-        path.strip_prefix('"').map_or(path, |body| body.strip_suffix('"').unwrap_or(body));
+    let key = path.strip_prefix('"').map_or(path, |body| body.strip_suffix('"').unwrap_or(body));
     if key.is_empty() || key.contains(['[', ']', '"', '=', '.']) {
         return Err(format!("cannot parse expression [{path}]: expected a key of logfmt"));
     }

@@ -250,10 +250,7 @@ impl<'a> Row<'a> {
 
     /// Whether the entry itself, not a parser, brought this label.
     pub(super) fn is_original(&self, name: NameId) -> bool {
-        self.state
-            .slots
-            .iter()
-            .any(|slot| slot.name == name && slot.category != Category::Parsed)
+        self.state.slots.iter().any(|slot| slot.name == name && slot.category != Category::Parsed)
     }
 
     /// Whether a stage has set this label in this line.
