@@ -12,6 +12,11 @@ pub const QUERY_BYTES_MAX: usize = 128 * 1024;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far
 /// below the stack.
 pub const QUERY_DEPTH_MAX: usize = 200;
+/// Series that a range aggregation keeps apart before anything puts them together, and samples
+/// or points in memory at once (32 bytes each): the wall against queries that would take all
+/// memory. The limit on series in an answer is the user's.
+pub const QUERY_SERIES_MAX: usize = 1_000_000;
+pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
 /// Compiled size of one user regex; the crate's own default of 10 MiB, made explicit.
 pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Entries a source may have read that are not yet in the WAL, per source.
