@@ -1,3 +1,4 @@
-//! LogQL: syntax (pure), plan, run.
+//! LogQL: syntax (pure), stage (lines), plan, run.
 
+pub mod stage;
 pub mod syntax;
