@@ -23,3 +23,11 @@ pub const TAIL_QUEUE_BATCHES_MAX: usize = 1024;
 
 const _: () = assert!(LINE_BYTES_MAX <= SOURCE_BATCH_BYTES_MAX);
 const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_DECODED_BYTES_MAX);
+
+/// A private key over several lines is followed for so many of them (an RSA key of 16384 bits
+/// has 195), so long, and in so many streams at once.
+pub const PEM_LINES_MAX: usize = 200;
+pub const PEM_WAIT_NS_MAX: i64 = 5_000_000_000;
+pub const PEM_STREAMS_MAX: usize = 1024;
+/// Longest line of `stockade redact`; what is beyond is left out.
+pub const REDACT_LINE_BYTES_MAX: usize = 1024 * 1024;

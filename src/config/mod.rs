@@ -3,6 +3,7 @@
 
 mod diagnostic;
 mod env;
+pub mod redaction;
 
 use serde::de::DeserializeOwned;
 
