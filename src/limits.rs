@@ -77,3 +77,10 @@ pub const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const RULE_API_GROUPS_MAX: usize = 1000;
 /// Services that log-derived metrics tell apart; more are counted as "other".
 pub const DERIVED_SERVICES_MAX: usize = 500;
+/// A private key over several lines is followed for so many of them (an RSA key of 16384 bits
+/// has 195), so long, and in so many streams at once.
+pub const PEM_LINES_MAX: usize = 200;
+pub const PEM_WAIT_NS_MAX: i64 = 5_000_000_000;
+pub const PEM_STREAMS_MAX: usize = 1024;
+/// Longest line of `stockade redact`; what is beyond is left out.
+pub const REDACT_LINE_BYTES_MAX: usize = 1024 * 1024;

@@ -8,6 +8,7 @@ mod limits;
 pub mod pipeline;
 pub mod sources;
 mod values;
+pub mod redaction;
 
 use serde::de::DeserializeOwned;
 
