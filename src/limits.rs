@@ -35,3 +35,20 @@ pub const TAIL_FRAME_ENTRIES_MAX: usize = 100;
 const _: () = assert!(LINE_BYTES_MAX <= SOURCE_BATCH_BYTES_MAX);
 const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_DECODED_BYTES_MAX);
 const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_BYTES_IN_FLIGHT_MAX);
+/// Stages of one pipeline, nested and included ones counted.
+pub const PIPELINE_STAGES_MAX: usize = 1000;
+/// `match` in `match`, and pipelines that include others: far above human use.
+pub const PIPELINE_DEPTH_MAX: usize = 20;
+/// Entries that go through the stages together, where no stage joins lines: keeps what was
+/// extracted out of them small.
+pub const PIPELINE_CHUNK_ENTRIES: usize = 512;
+/// Series of one metric of a `metrics` stage, and buckets of one histogram.
+pub const CUSTOM_SERIES_MAX: usize = 2000;
+pub const CUSTOM_BUCKETS_MAX: usize = 200;
+/// Last times that a `timestamp` stage remembers, by stream (promtail's number).
+pub const FUDGE_STREAMS_MAX: usize = 10_000;
+/// Streams one source may make before its most varied label becomes metadata.
+pub const SOURCE_STREAMS_MAX: usize = 5_000;
+/// Lines and bytes of one joined record (promtail's default of 128 lines cuts Java traces).
+pub const MULTILINE_LINES_MAX: usize = 1_000;
+pub const MULTILINE_BYTES_MAX: usize = LINE_BYTES_MAX;
