@@ -80,6 +80,7 @@ impl Metrics {
     }
 
     /// For series whose names and labels are only known at run time.
+    /// Metrics that are made up anew at each rendering.
     pub fn collector(&self, collector: Box<dyn Collector>) {
         self.registry.lock().register_collector(collector);
     }
