@@ -6,9 +6,9 @@ mod diagnostic;
 mod env;
 mod limits;
 pub mod pipeline;
+pub mod redaction;
 pub mod sources;
 mod values;
-pub mod redaction;
 
 use serde::de::DeserializeOwned;
 

@@ -152,7 +152,9 @@ fn search_open_follow_and_scroll() {
 
     // A query that does not parse is told under the box.
     browser.open(&format!("{}/?query=%7Ba%3D", server.url));
-    wait_for("the parse error", || browser.text("#query-error").contains("parse error").then_some(()));
+    wait_for("the parse error", || {
+        browser.text("#query-error").contains("parse error").then_some(())
+    });
 
     // On a phone nothing sticks out sideways.
     browser.post("/window/rect", &json!({"width": 390, "height": 800}));
