@@ -81,3 +81,27 @@ pub const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const RULE_API_GROUPS_MAX: usize = 1000;
 /// Services that log-derived metrics tell apart; more are counted as "other".
 pub const DERIVED_SERVICES_MAX: usize = 500;
+/// A private key over several lines is followed for so many of them (an RSA key of 16384 bits
+/// has 195), so long, and in so many streams at once.
+pub const PEM_LINES_MAX: usize = 200;
+pub const PEM_WAIT_NS_MAX: i64 = 5_000_000_000;
+pub const PEM_STREAMS_MAX: usize = 1024;
+/// Longest line of `stockade redact`; what is beyond is left out.
+pub const REDACT_LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Stages of one pipeline, nested and included ones counted.
+pub const PIPELINE_STAGES_MAX: usize = 1000;
+/// `match` in `match`, and pipelines that include others: far above human use.
+pub const PIPELINE_DEPTH_MAX: usize = 20;
+/// Entries that go through the stages together, where no stage joins lines: keeps what was
+/// extracted out of them small.
+pub const PIPELINE_CHUNK_ENTRIES: usize = 512;
+/// Series of one metric of a `metrics` stage, and buckets of one histogram.
+pub const CUSTOM_SERIES_MAX: usize = 2000;
+pub const CUSTOM_BUCKETS_MAX: usize = 200;
+/// Last times that a `timestamp` stage remembers, by stream (promtail's number).
+pub const FUDGE_STREAMS_MAX: usize = 10_000;
+/// Streams one source may make before its most varied label becomes metadata.
+pub const SOURCE_STREAMS_MAX: usize = 5_000;
+/// Lines and bytes of one joined record (promtail's default of 128 lines cuts Java traces).
+pub const MULTILINE_LINES_MAX: usize = 1_000;
+pub const MULTILINE_BYTES_MAX: usize = LINE_BYTES_MAX;

@@ -133,12 +133,12 @@ impl Api {
     pub fn new(parts: Parts) -> Arc<Api> {
         let counted = Counted {
             requests: parts.metrics.counters(
-                "stockade_http_requests",
+                "http_requests",
                 "HTTP requests answered",
                 &["route", "status"],
             ),
             query_secs: parts.metrics.histograms(
-                "stockade_query_seconds",
+                "query_seconds",
                 "Time queries took",
                 &["kind"],
                 QUERY_SECS_BUCKETS,

@@ -41,9 +41,10 @@ type Group = Vec<Literal>;
 
 /// An and of ors of literals.
 fn required(filter: &LineFilter) -> Vec<Group> {
-    let mut operands = filter.operands.iter().filter(
-        |operand| !matches!(operand, LineOperand::Text(text) if text.is_empty()),
-    );
+    let mut operands = filter
+        .operands
+        .iter()
+        .filter(|operand| !matches!(operand, LineOperand::Text(text) if text.is_empty()));
     let (Some(first), others) = (operands.next(), operands) else { return Vec::new() };
     let mut groups = required_by(filter.op, first);
     for operand in others {
@@ -97,8 +98,7 @@ mod tests {
 
     #[track_caller]
     fn check(kinds: Vec<StageKind>, exact: &[&[&str]], any_case: &[&[&str]]) {
-        let stages =
-            kinds.into_iter().map(|kind| Stage { kind, span: Span::default() }).collect();
+        let stages = kinds.into_iter().map(|kind| Stage { kind, span: Span::default() }).collect();
         let log = LogExpr { matchers: Vec::new(), stages, span: Span::default() };
         let owned = |lists: &[&[&str]]| -> Vec<Vec<String>> {
             lists.iter().map(|list| list.iter().map(|s| (*s).to_owned()).collect()).collect()
@@ -116,11 +116,7 @@ mod tests {
         check(vec![filter(LineOp::Match, &["(?i)Timeout"])], &[], &[&["timeout"]]);
         check(vec![filter(LineOp::Match, &[".*"])], &[], &[]);
         check(vec![filter(LineOp::Pattern, &["<_> failed for <_>"])], &[&[" failed for "]], &[]);
-        check(
-            vec![StageKind::Unpack, filter(LineOp::Contains, &["abc"])],
-            &[],
-            &[],
-        );
+        check(vec![StageKind::Unpack, filter(LineOp::Contains, &["abc"])], &[], &[]);
         check(
             vec![
                 filter(LineOp::Contains, &["abc"]),

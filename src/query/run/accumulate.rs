@@ -47,9 +47,8 @@ impl Fold {
             Fold::Variance | Fold::Deviation => {
                 let delta = right.value - left.value;
                 joined.value = left.value + delta * right.count / count;
-                joined.spread = left.spread
-                    + right.spread
-                    + delta * delta * left.count * right.count / count;
+                joined.spread =
+                    left.spread + right.spread + delta * delta * left.count * right.count / count;
             }
             Fold::First => {
                 if right.ns < left.ns {

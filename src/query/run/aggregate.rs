@@ -31,9 +31,7 @@ pub fn aggregate(
             select(input, order, kept, ids.labels.len(), group)
         }
         VectorOp::Sort => select(input, Order::Ascending, usize::MAX, ids.labels.len(), group),
-        VectorOp::SortDesc => {
-            select(input, Order::Descending, usize::MAX, ids.labels.len(), group)
-        }
+        VectorOp::SortDesc => select(input, Order::Descending, usize::MAX, ids.labels.len(), group),
         _ => {
             let mut groups: Vec<Option<Group>> = vec![None; ids.labels.len()];
             let steps = input

@@ -143,9 +143,7 @@ fn set_operation(
         }
         seen.extend(right.iter().map(|(id, _)| at(&signatures.right, *id)));
         let mut kept = left;
-        kept.retain(|(id, _)| {
-            seen.contains(&at(&signatures.left, *id)) == (op == BinaryOp::And)
-        });
+        kept.retain(|(id, _)| seen.contains(&at(&signatures.left, *id)) == (op == BinaryOp::And));
         kept
     });
     let steps = steps.collect();
@@ -180,8 +178,7 @@ fn matched(
             let signature = at(&signatures.right, id);
             if one_by_signature.insert(signature, (id, value)).is_some() {
                 let side = if swapped { "left" } else { "right" };
-                let text =
-                    format!("found duplicate series on the {side} hand-side;{MANY_TO_MANY}");
+                let text = format!("found duplicate series on the {side} hand-side;{MANY_TO_MANY}");
                 return Err(QueryError::Invalid(text));
             }
         }
@@ -236,9 +233,10 @@ mod tests {
     fn show(value: Value) -> Vec<(String, f64)> {
         match value {
             Value::Scalar(value) => vec![("scalar".to_owned(), value)],
-            Value::Vectors(vectors) => {
-                vectors.steps[0].iter().map(|&(id, v)| (vectors.labels(id).to_string(), v)).collect()
-            }
+            Value::Vectors(vectors) => vectors.steps[0]
+                .iter()
+                .map(|&(id, v)| (vectors.labels(id).to_string(), v))
+                .collect(),
         }
     }
 

@@ -28,8 +28,7 @@ pub fn evaluate(
         MetricKind::Binary(expr) => {
             let left = evaluate(&expr.left, grid, context)?;
             let right = evaluate(&expr.right, grid, context)?;
-            let comparison =
-                if expr.return_bool { Comparison::Bool } else { Comparison::Filter };
+            let comparison = if expr.return_bool { Comparison::Bool } else { Comparison::Filter };
             binary(expr.op, comparison, expr.matching.as_ref(), left, right)?
         }
         MetricKind::LabelReplace(replace) => {

@@ -344,4 +344,3 @@ fn pipeline_error(row: &Row<'_>) -> QueryError {
          (e.g | unwrap latency | __error__=\"\" )\n"
     ))
 }
-

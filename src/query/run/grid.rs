@@ -104,11 +104,8 @@ impl Windows {
         let (low_left, high_left) = edge(end, self.range_ns);
         // Behind the last step the spans have no upper edge, but their lower one is not known.
         let inside = first < self.grid.count && end < self.grid.count;
-        self.known = if inside {
-            (low.max(low_left), high.min(high_left), steps)
-        } else {
-            (1, 0, None)
-        };
+        self.known =
+            if inside { (low.max(low_left), high.min(high_left), steps) } else { (1, 0, None) };
         steps
     }
 }

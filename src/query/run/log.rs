@@ -207,4 +207,3 @@ impl RowSink for Newest {
         Ok(if self.limit == 0 { Flow::Stop } else { Flow::Continue })
     }
 }
-

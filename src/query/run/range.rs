@@ -269,4 +269,3 @@ fn absent(range: &RangeAggregation, found: &Vectors) -> Vectors {
         .collect();
     Vectors { labels: vec![labels], steps }
 }
-
