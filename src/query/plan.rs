@@ -88,7 +88,10 @@ fn add(group: Group, hints: &mut Hints) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::query::stage::Pipeline;
     use crate::query::syntax::ast::{Span, Stage};
 
     fn filter(op: LineOp, operands: &[&str]) -> StageKind {
@@ -126,5 +129,41 @@ mod tests {
             &[&["abc"], &["def"]],
             &[],
         );
+    }
+
+    fn any_filter() -> impl Strategy<Value = StageKind> {
+        let op = prop::sample::select(vec![
+            LineOp::Contains,
+            LineOp::NotContains,
+            LineOp::Match,
+            LineOp::Pattern,
+        ]);
+        let operand = prop::sample::select(vec![
+            "ab", "abc", "(?i)aB", "b.c", "a|bc", "<_>ab<_>", "ab<_>c", "", "c",
+        ]);
+        (op, prop::collection::vec(operand, 1..3)).prop_map(|(op, operands)| filter(op, &operands))
+    }
+
+    proptest! {
+        #[test]
+        fn lines_that_pass_hold_what_hints_say(
+            kinds in prop::collection::vec(any_filter(), 1..4), line in "[abcABC ]{0,12}",
+        ) {
+            let stages: Vec<Stage> =
+                kinds.into_iter().map(|kind| Stage { kind, span: Span::default() }).collect();
+            let log = LogExpr { matchers: Vec::new(), stages, span: Span::default() };
+            if let Ok(pipeline) = Pipeline::compile(&log.stages) {
+                let none = std::iter::empty::<(&str, &str)>();
+                if pipeline.worker().run(crate::model::Timestamp(0), &line, none).is_some() {
+                    let hints = hints(&log);
+                    let holds = |text: &str, group: &[String]| {
+                        group.iter().any(|part| text.contains(part.as_str()))
+                    };
+                    let folded = re2::fold(&line).into_owned();
+                    prop_assert!(hints.substrings.iter().all(|group| holds(&line, group)));
+                    prop_assert!(hints.substrings_ci.iter().all(|group| holds(&folded, group)));
+                }
+            }
+        }
     }
 }

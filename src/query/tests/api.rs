@@ -231,3 +231,22 @@ fn patterns_of_lines() {
     assert_eq!(found[0].samples, [(sec(10), 1), (sec(20), 1)]);
     assert_eq!(found[0].pattern, r#"{"status":<_>,"took":"<_>","http":{"path":"<_>"}}"#);
 }
+
+#[test]
+fn long_chains_end_well() {
+    let engine = engine();
+    for (link, head, count) in [
+        (" and a=\"1\"", "{app=\"api\"} | a=\"1\"", 9_000),
+        (" or a=\"1\"", "{app=\"api\"} | a=\"1\"", 9_000),
+        (" | a=\"1\"", "{app=\"api\"}", 9_000),
+        (" |= \"a\"", "{app=\"api\"}", 9_000),
+        (" + vector(1)", "vector(1)", 9_000),
+        (" or vector(1)", "vector(1)", 9_000),
+    ] {
+        let query = format!("{head}{}", link.repeat(count));
+        // Refused or answered, but the stack holds.
+        if let Ok(expr) = syntax::parse(&query) {
+            let _ = engine.range(&RangeQuery { expr, ..range("vector(1)") }, &context());
+        }
+    }
+}
