@@ -44,7 +44,7 @@ impl<'a> Lexer<'a> {
             '[' => self.range(),
             c if c == '_' || c.is_alphabetic() => self.identifier(),
             c if c.is_ascii_digit() => self.number(),
-            '.' if self.rest().bytes().nth(1).is_some_and(|b| b.is_ascii_digit()) => self.number(),
+            '.' if self.rest().as_bytes().get(1).is_some_and(u8::is_ascii_digit) => self.number(),
             '-' => self.minus(),
             _ => self.symbol(),
         };

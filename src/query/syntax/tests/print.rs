@@ -19,7 +19,7 @@ fn one_line_form() {
         "{a=\"b\"}|json x,y=\"z\"|drop q,r=\"s\"",
         "{a=\"b\"} | json x=\"x\",y=\"z\" | drop q,r=\"s\"",
     );
-    check("{a=\"b\"}|d>90s|s>=1536KB|n=1.50", "{a=\"b\"} | d>1m30s | s>=1.536MB | n==1.5");
+    check("{a=\"b\"}|d>90s|s>=1500KB|n=1.50", "{a=\"b\"} | d>1m30s | s>=1.5MB | n==1.5");
     check("{a=\"b\"}|x=ip(\"::1\")", "{a=\"b\"} | x=ip(\"::1\")");
     check(
         "sum(rate({a=\"b\"}[90s]offset 5m))by(x,y)",

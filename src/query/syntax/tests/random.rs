@@ -141,9 +141,26 @@ fn log() -> impl Strategy<Value = LogExpr> {
     (prop::collection::vec(matcher(), 0..3), prop::collection::vec(stage(), 0..4)).prop_map(
         |(mut matchers, stages)| {
             matchers.push(Matcher::eq("app", "api"));
+            let stages = without_swallowed(stages);
             LogExpr { matchers, stages, span: span() }
         },
     )
+}
+
+/// `| drop a != "x"` is one stage, so no text stands for a name followed by such a filter.
+fn without_swallowed(stages: Vec<Stage>) -> Vec<Stage> {
+    let mut kept: Vec<Stage> = Vec::new();
+    for stage in stages {
+        let after_name = matches!(
+            kept.last().map(|stage| &stage.kind),
+            Some(StageKind::Drop { targets } | StageKind::Keep { targets })
+                if matches!(targets.last(), Some(LabelTarget::Name(_)))
+        );
+        if !(after_name && matches!(stage.kind, StageKind::LineFilter(_))) {
+            kept.push(stage);
+        }
+    }
+    kept
 }
 
 fn grouping() -> impl Strategy<Value = Grouping> {
