@@ -23,7 +23,7 @@ pub mod query;
 pub mod alert;
 pub mod notify;
 
-pub mod api;
+// api follows
 pub mod ui;
 
-pub mod app;
+// app follows

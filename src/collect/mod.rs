@@ -1,3 +1,19 @@
-//! Where lines come from: pull sources (docker, journald, files) and pushes.
+//! Where lines come from. Pull sources (Docker, journald, files) remember how far they have
+//! read in positions that are committed together with the entries; push inputs are in `push`.
+//!
+//! A source is built from its raw configuration (`build`), then run by the caller:
+//! `source.run(out, shutdown)` sends `SourceBatch`es until told to stop. A full channel makes
+//! the source wait, and with it whatever it reads from.
 
+mod backoff;
+mod batch;
+mod context;
+mod line;
+mod md5;
 pub mod push;
+mod relabel;
+mod settings;
+mod status;
+
+pub use batch::{MemoryPositions, Positions, Shutdown, SourceBatch};
+pub use status::{SourceCounters, SourceState, SourceStatus, StatusHandle, TargetStatus};

@@ -1,10 +1,13 @@
 //! YAML to raw values, with line and column. Parsing does no work: each room turns its own raw
 //! part into what it needs.
 
+pub mod alerts;
 mod diagnostic;
 mod env;
 mod limits;
 pub mod pipeline;
+pub mod redaction;
+pub mod sources;
 mod values;
 
 use serde::de::DeserializeOwned;

@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn keeps_places() {
-        let text = "- json:\n    expressions:\n      level: lvl\n- labels: [a, 12, null]\n- x: 'yes'\n";
+        let text =
+            "- json:\n    expressions:\n      level: lvl\n- labels: [a, 12, null]\n- x: 'yes'\n";
         let node: Node = parse_yaml_plain("f", text).unwrap();
         let stages = node.list().unwrap();
         let (key, json) = &stages[0].map().unwrap()[0];

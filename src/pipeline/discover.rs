@@ -80,9 +80,10 @@ impl Discover {
 
     /// The level that the labels of a stream give to all its entries.
     pub fn level_label(&self, labels: &Labels) -> Option<Text> {
-        self.level_fields.iter().find_map(|field| labels.get(field)).map(|value| {
-            level::normalize(value.as_bytes()).unwrap_or_else(|| Text::from(value))
-        })
+        self.level_fields
+            .iter()
+            .find_map(|field| labels.get(field))
+            .map(|value| level::normalize(value.as_bytes()).unwrap_or_else(|| Text::from(value)))
     }
 
     /// Adds `detected_level` to one entry.
@@ -212,8 +213,7 @@ mod tests {
 
     fn level(labels: &[(&str, &str)], metadata: &[(&str, &str)], line: &str) -> String {
         let mut entry = Entry::new(Timestamp(1), line);
-        entry.metadata =
-            metadata.iter().map(|(n, v)| (Text::from(*n), Text::from(*v))).collect();
+        entry.metadata = metadata.iter().map(|(n, v)| (Text::from(*n), Text::from(*v))).collect();
         let mut batch = Batch::new("fake");
         batch.streams.push(StreamBatch {
             labels: Labels::from_pairs(labels.iter().copied()),

@@ -258,7 +258,15 @@ mod tests {
 
     #[test]
     fn names_of_metadata() {
-        for (name, expect) in [("a.b", "a_b"), ("1c", "key_1c"), ("ok_1", "ok_1"), ("é", "_"), ("a..b__c", "a_b_c"), ("__x.y__", "__x_y__"), ("", "_")] {
+        for (name, expect) in [
+            ("a.b", "a_b"),
+            ("1c", "key_1c"),
+            ("ok_1", "ok_1"),
+            ("é", "_"),
+            ("a..b__c", "a_b_c"),
+            ("__x.y__", "__x_y__"),
+            ("", "_"),
+        ] {
             assert_eq!(metadata_name(name).as_str(), expect);
         }
     }

@@ -167,7 +167,10 @@ mod tests {
 
     #[test]
     fn refuses() {
-        check("a.*", "2: '*' is not supported in a path; use names, \"quoted names\", [index] and '.'");
+        check(
+            "a.*",
+            "2: '*' is not supported in a path; use names, \"quoted names\", [index] and '.'",
+        );
         check("a | b", "1: only '.' or '[' may follow a key; put other names in quotes");
         check("length(a)", "6: only '.' or '[' may follow a key; put other names in quotes");
         check("a[b]", "2: \"b\" is not an index; use a number");

@@ -248,8 +248,16 @@ mod tests {
 
     #[test]
     fn walks() {
-        check(r#"{"a":1,"b":"x\"y","c":null,"d":[1,{"e":"]"}]}"#, 2, r#"0:a=1 0:b=x\"y 0:c=null 0:d=[1,{"e":"]"}] true"#);
-        check(r#" { "a" : { "b" : { "c" : "d" } } , "e" : true }"#, 2, r#"0:a= 1:b={ "c" : "d" } 0:e=true true"#);
+        check(
+            r#"{"a":1,"b":"x\"y","c":null,"d":[1,{"e":"]"}]}"#,
+            2,
+            r#"0:a=1 0:b=x\"y 0:c=null 0:d=[1,{"e":"]"}] true"#,
+        );
+        check(
+            r#" { "a" : { "b" : { "c" : "d" } } , "e" : true }"#,
+            2,
+            r#"0:a= 1:b={ "c" : "d" } 0:e=true true"#,
+        );
         check(r#"{"a":{"b":1}}"#, 1, r#"0:a={"b":1} true"#);
         check(r#"{"a":1"#, 2, "0:a=1 false");
         check(r#"{"a":tru}"#, 2, " false");

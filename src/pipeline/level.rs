@@ -69,10 +69,7 @@ pub fn is_level_word(value: &str) -> bool {
 
 /// A colon on the left makes the word part of a compound (`misc:error`), so it is missing here.
 fn left_bounds(byte: u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\t' | b'\n' | b'[' | b'(' | b'{' | b'"' | b'\'' | b'=' | b'|'
-    )
+    matches!(byte, b' ' | b'\t' | b'\n' | b'[' | b'(' | b'{' | b'"' | b'\'' | b'=' | b'|')
 }
 
 fn right_bounds(byte: u8) -> bool {
@@ -185,7 +182,10 @@ mod tests {
         check("err", "error");
         check("war", "unknown");
         check("Ünfo über info", "info");
-        check("a rather long line without any of them until the very end, where there is | Debug |", "debug");
+        check(
+            "a rather long line without any of them until the very end, where there is | Debug |",
+            "debug",
+        );
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! The engine on a simulated clock, with scripted answers in place of a store.
+
+mod restarts;
+mod running;
+mod script;

@@ -1,0 +1,4 @@
+//! Parts.
+
+#[derive(Debug)]
+pub struct Part;
