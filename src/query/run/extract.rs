@@ -103,7 +103,7 @@ impl Extractor {
             }
         }
         let pipeline = Pipeline::build(&stages, wanted, pinned)
-            .map_err(|error| QueryError::Invalid(format!("parse error : stage {error}")))?;
+            .map_err(|error| QueryError::Invalid(format!("parse error : {error}")))?;
         let only_line_filters =
             stages.iter().all(|stage| matches!(stage.kind, StageKind::LineFilter(_)));
         let need_metadata = !(matches!(identity, Identity::Nothing) && only_line_filters)

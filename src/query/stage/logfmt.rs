@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::query::syntax::ast::FieldPath;
+use crate::query::syntax::path::logfmt_key;
 use crate::text::logfmt::{Pair, Scanner};
 
 use super::compile::Pinned;
@@ -144,14 +145,8 @@ impl LogfmtFields {
     }
 }
 
-/// The key of an expression: a bare name or a quoted one.
 fn parse_key(path: &str) -> Result<String, String> {
-    let path = path.trim();
-    let key = path.strip_prefix('"').map_or(path, |body| body.strip_suffix('"').unwrap_or(body));
-    if key.is_empty() || key.contains(['[', ']', '"', '=', '.']) {
-        return Err(format!("cannot parse expression [{path}]: expected a key of logfmt"));
-    }
-    Ok(key.to_owned())
+    logfmt_key(path).map_err(|fault| format!("cannot parse expression [{path}]: {fault}"))
 }
 
 fn value_piece(row: &mut Row<'_>, line: &str, value: &Cow<'_, str>) -> Piece {
