@@ -5,6 +5,7 @@ pub mod syntax;
 
 mod engine;
 mod error;
+mod explore;
 mod plan;
 mod result;
 mod run;
@@ -12,6 +13,10 @@ mod tail;
 
 pub use engine::{Engine, InstantQuery, QueryContext, QueryLimits, RangeQuery};
 pub use error::QueryError;
+pub use explore::{
+    DetectedField, DetectedLabel, FieldKind, FieldParser, FieldQuery, IndexStats, Volume, VolumeBy,
+    VolumeQuery, VolumeSeries,
+};
 pub use result::{
     Categorize, LogRow, QueryData, QueryResult, QueryStats, Sample, Series, StreamGroup,
     group_streams, merged_labels,
@@ -19,3 +24,6 @@ pub use result::{
 pub use run::log::Direction;
 pub use stage::StageError;
 pub use tail::TailFilter;
+
+#[cfg(test)]
+mod tests;
