@@ -98,10 +98,7 @@ async fn close(mut socket: WebSocket, reason: &str) {
 }
 
 async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
-    let Expr::Log(log) = tail.expr.clone() else {
-        return close(socket, "only log selector is supported").await;
-    };
-    let mut filter = match TailFilter::new(&log) {
+    let mut filter = match TailFilter::new(&tail.expr) {
         Ok(filter) => filter,
         Err(error) => return close(socket, &error.to_string()).await,
     };
@@ -158,7 +155,7 @@ async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
                             }
                             for stream in &batch.streams {
                                 for entry in &stream.entries {
-                                    rows.extend(filter.apply(&stream.labels, entry));
+                                    rows.extend(filter.filter(&stream.labels, entry));
                                 }
                             }
                         }

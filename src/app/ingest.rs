@@ -51,19 +51,19 @@ struct Counted {
 impl Counted {
     fn new(metrics: &Metrics) -> Self {
         Counted {
-            lines: metrics.counters("stockade_ingested_lines", "Lines brought to disk", &["input"]),
+            lines: metrics.counters("ingested_lines", "Lines brought to disk", &["input"]),
             bytes: metrics.counters(
-                "stockade_ingested_bytes",
+                "ingested_bytes",
                 "Bytes of lines and metadata brought to disk",
                 &["input"],
             ),
             rejected: metrics.counters(
-                "stockade_rejected_lines",
+                "rejected_lines",
                 "Pushed lines refused by a limit",
                 &["reason"],
             ),
             missing_pipeline: metrics.counters(
-                "stockade_missing_pipeline_batches",
+                "missing_pipeline_batches",
                 "Batches whose pipeline is not in the configuration; the default one ran",
                 &["pipeline"],
             ),

@@ -8,12 +8,16 @@
 mod backoff;
 mod batch;
 mod context;
+mod files;
+mod held;
 mod line;
 mod md5;
 pub mod push;
 mod relabel;
 mod settings;
 mod status;
+
+pub use files::FilesSource;
 
 pub use batch::{MemoryPositions, Positions, Shutdown, SourceBatch};
 pub use status::{SourceCounters, SourceState, SourceStatus, StatusHandle, TargetStatus};

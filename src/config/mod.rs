@@ -6,6 +6,7 @@ mod diagnostic;
 mod env;
 mod limits;
 pub mod pipeline;
+pub mod redaction;
 pub mod sources;
 mod values;
 

@@ -1,6 +1,7 @@
 //! Pipelines as YAML says them: a tree that remembers where each value stood. Stages have keys
 //! that depend on their name and short forms, so the room itself reads the tree.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -97,6 +98,52 @@ impl Node {
             NodeValue::Map(_) => "a map",
         }
     }
+}
+
+/// A file of `pipelines/`: a pipeline with its own tests.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPipelineFile {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    pub stages: Node,
+    #[serde(default)]
+    pub tests: Vec<Spanned<RawPipelineTest>>,
+}
+
+/// A line and what must become of it.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPipelineTest {
+    #[serde(default)]
+    pub name: String,
+    pub input: RawTestInput,
+    pub expect: RawTestExpect,
+}
+
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTestInput {
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    pub line: String,
+    /// When the line was read, RFC 3339.
+    pub ts: Option<String>,
+}
+
+/// What is left out is not looked at, except that a line must not be dropped unless it says so.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTestExpect {
+    pub line: Option<String>,
+    /// All labels.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// All metadata.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// RFC 3339.
+    pub ts: Option<String>,
+    pub dropped: Option<bool>,
 }
 
 impl<'de> Deserialize<'de> for Node {

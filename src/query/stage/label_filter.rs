@@ -49,7 +49,7 @@ fn compare<T: PartialOrd>(op: CompareOp, left: &T, right: &T) -> bool {
 }
 
 impl LabelFilter {
-    pub(super) fn compile(syntax: &Syntax, pinned: &mut Pinned) -> Result<Self, String> {
+    pub(in crate::query) fn compile(syntax: &Syntax, pinned: &mut Pinned) -> Result<Self, String> {
         let mut value = |name: &str, test| LabelFilter::Value { name: pinned.id(name), test };
         Ok(match syntax {
             Syntax::Text(matcher) => LabelFilter::Text {
@@ -78,7 +78,7 @@ impl LabelFilter {
 
     /// Whether the line stays. A value that cannot be converted lets the line pass with an
     /// error, so that it is not lost unnoticed.
-    pub(super) fn keeps(&self, row: &mut Row<'_>) -> bool {
+    pub(in crate::query) fn keeps(&self, row: &mut Row<'_>) -> bool {
         match self {
             LabelFilter::Text { is_error: true, matcher, .. } => {
                 matcher.matches(row.error().unwrap_or_default())

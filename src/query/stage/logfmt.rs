@@ -19,6 +19,15 @@ pub enum Faults {
     Stop,
 }
 
+impl Faults {
+    fn scanner(self, line: &str) -> Scanner<'_> {
+        match self {
+            Faults::Skip => Scanner::lenient(line),
+            Faults::Stop => Scanner::new(line),
+        }
+    }
+}
+
 /// What happens to keys without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmptyValues {
@@ -41,7 +50,7 @@ impl LogfmtParser {
     }
 
     fn extract(&self, row: &mut Row<'_>, line: &str) -> Step {
-        for pair in Scanner::new(line) {
+        for pair in self.faults.scanner(line) {
             let (key, value) = match pair {
                 Pair::Value { key, value, .. } => (key, value),
                 Pair::Empty { key } => (key, Cow::Borrowed("")),
@@ -111,7 +120,7 @@ impl LogfmtFields {
                 row.set(*name, Piece { source: Source::Arena, start: 0, end: 0 });
             }
         }
-        for pair in Scanner::new(line) {
+        for pair in self.faults.scanner(line) {
             let (key, value) = match pair {
                 Pair::Value { key, value, .. } => (key, value),
                 Pair::Empty { key } => (key, Cow::Borrowed("")),

@@ -215,7 +215,7 @@ impl<'a> Row<'a> {
         self.state.slots.iter().find(|slot| slot.name == name && !slot.hidden)
     }
 
-    pub(super) fn value(&self, name: NameId) -> Option<&str> {
+    pub(in crate::query) fn value(&self, name: NameId) -> Option<&str> {
         self.find(name).map(|slot| self.text(slot.value))
     }
 
@@ -390,7 +390,7 @@ impl<'a> Row<'a> {
         &self.state.details
     }
 
-    pub(super) fn set_error(&mut self, error: &'static str, details: &str) {
+    pub(in crate::query) fn set_error(&mut self, error: &'static str, details: &str) {
         self.state.error = Some(error);
         if !details.is_empty() {
             self.state.details.clear();
@@ -417,6 +417,14 @@ impl<'a> Row<'a> {
 
     pub fn name(&self, id: NameId) -> &str {
         self.state.names.text(id)
+    }
+
+    /// Whether the line has the labels of its stream and no others.
+    pub(in crate::query) fn is_plain(&self) -> bool {
+        self.stream_unchanged()
+            && self.state.slots.len() == self.state.stream_slots
+            && self.state.error.is_none()
+            && self.state.details.is_empty()
     }
 
     /// Whether all labels of the stream are as they were.

@@ -1,0 +1,193 @@
+//! Configuration turned into what runs: redaction, pipelines, limits, alert rules. Built whole
+//! or not at all, so that a reload can keep the old set when the new one is bad.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::alert::{self, GroupDefaults, Origin, RuleFile};
+use crate::clock::SharedClock;
+use crate::config::{Config, Diagnostic};
+use crate::pipeline::{Discover, Library, Pipeline, PipelineMetrics, Setup};
+use crate::redact::{HashKey, Options, RedactMetrics, Redactor, RuleSet};
+
+use super::ingest::Rules;
+
+/// The word in `alerts.rules` that stands for the rules in the binary.
+const SHIPPED: &str = "shipped";
+
+/// Bytes of the key that `hash` uses.
+const HASH_KEY_BYTES: usize = 32;
+
+/// The configuration file and its name for messages; without a file, all defaults.
+pub struct Loaded {
+    pub config: Config,
+    pub file: String,
+    /// Relative paths in the file are taken from here.
+    pub base: PathBuf,
+}
+
+pub fn load_config(path: Option<&Path>) -> Result<Loaded, Vec<Diagnostic>> {
+    let Some(path) = path else {
+        return Ok(Loaded {
+            config: Config::default(),
+            file: "(no configuration file)".to_owned(),
+            base: PathBuf::from("."),
+        });
+    };
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| vec![Diagnostic::new(&file, 0, 0, error.to_string())])?;
+    let config = Config::parse(&file, &text).map_err(|fault| vec![fault])?;
+    let base = path.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+    Ok(Loaded { config, file, base })
+}
+
+/// What outlives a reload and is needed to build the rules.
+#[derive(Clone)]
+pub struct Ground {
+    pub redact_metrics: RedactMetrics,
+    pub pipeline_metrics: PipelineMetrics,
+    pub clock: SharedClock,
+    /// Where the generated key of `hash` is kept; `None` while only checking.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Everything on the road of a line.
+pub fn build_rules(
+    loaded: &Loaded,
+    ground: &Ground,
+    previous: Option<&Rules>,
+) -> Result<Rules, Vec<Diagnostic>> {
+    let mut faults = Vec::new();
+    let redactor = build_redactor(loaded, ground, previous)
+        .map_err(|mut found| faults.append(&mut found))
+        .ok();
+    let pipelines = build_pipelines(loaded, ground)
+        .map_err(|mut found| faults.append(&mut found))
+        .ok();
+    match (redactor, pipelines) {
+        (Some(redactor), Some((pipelines, default_pipeline))) if faults.is_empty() => Ok(Rules {
+            redactor: Arc::new(redactor),
+            pipelines,
+            default_pipeline,
+            discover: Discover::new(&loaded.config.limits),
+            limits: Arc::new(loaded.config.limits.clone()),
+        }),
+        _ => Err(faults),
+    }
+}
+
+fn build_redactor(
+    loaded: &Loaded,
+    ground: &Ground,
+    previous: Option<&Rules>,
+) -> Result<Redactor, Vec<Diagnostic>> {
+    let raw = &loaded.config.redaction;
+    let sets = RuleSet::load(&loaded.file, raw, &loaded.base)?;
+    let secret = hash_key(loaded, ground)
+        .map_err(|message| vec![Diagnostic::new(&loaded.file, 0, 0, message)])?;
+    let keys = secret.into_iter().map(|secret| HashKey { id: "k1".to_owned(), secret }).collect();
+    let options = Options { file: loaded.file.clone(), raw: raw.clone(), keys };
+    let mut redactor = Redactor::compile(&sets, &options, &ground.redact_metrics)?;
+    if let Some(previous) = previous {
+        redactor.continue_from(&previous.redactor);
+    }
+    Ok(redactor)
+}
+
+/// The key of the `hash` action: from the configured file, or one made at first start and kept
+/// beside the data, so that hashes stay comparable.
+fn hash_key(loaded: &Loaded, ground: &Ground) -> Result<Option<Vec<u8>>, String> {
+    if let Some(file) = &loaded.config.redaction.hash_key_file {
+        let path = loaded.base.join(&file.value);
+        return match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) => Err(format!("redaction.hash_key_file: {}: {error}", path.display())),
+        };
+    }
+    let Some(data_dir) = &ground.data_dir else {
+        return Ok(Some(vec![0; HASH_KEY_BYTES]));
+    };
+    let path = data_dir.join("redaction.key");
+    match std::fs::read(&path) {
+        Ok(bytes) => return Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    }
+    let mut key = vec![0; HASH_KEY_BYTES];
+    getrandom::fill(&mut key).map_err(|error| format!("making a key for hashes: {error}"))?;
+    crate::durable::replace_file(&path, &key)
+        .and_then(|()| {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+        })
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Some(key))
+}
+
+type Pipelines = (BTreeMap<String, Arc<Pipeline>>, Arc<Pipeline>);
+
+fn build_pipelines(loaded: &Loaded, ground: &Ground) -> Result<Pipelines, Vec<Diagnostic>> {
+    let setup = Setup {
+        metrics: ground.pipeline_metrics.clone(),
+        clock: ground.clock.clone(),
+        library: Library::with_shipped()?,
+    };
+    let mut pipelines = BTreeMap::new();
+    let mut faults = Vec::new();
+    for name in setup.library.names() {
+        match Pipeline::from_library(name, &setup) {
+            Ok(pipeline) => drop(pipelines.insert(name.to_owned(), Arc::new(pipeline))),
+            Err(mut found) => faults.append(&mut found),
+        }
+    }
+    for (name, stages) in super::sources::all_pipelines(&loaded.config) {
+        match Pipeline::compile(&loaded.file, &stages, &setup) {
+            Ok(pipeline) => drop(pipelines.insert(name, Arc::new(pipeline))),
+            Err(mut found) => faults.append(&mut found),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok((pipelines, Arc::new(Pipeline::auto(&setup))))
+}
+
+/// The alert rules that the configuration names, or the shipped ones.
+pub fn load_alert_rules(loaded: &Loaded) -> Result<Vec<RuleFile>, Vec<Diagnostic>> {
+    let defaults = GroupDefaults::default();
+    let faults_of = |error: alert::AlertError| match error {
+        alert::AlertError::Rules(faults) => faults,
+        other => vec![Diagnostic::new(&loaded.file, 0, 0, other.to_string())],
+    };
+    let shipped = || alert::shipped(defaults).map_err(faults_of);
+    let Some(named) = &loaded.config.alerts.rules else { return shipped() };
+    let mut files = Vec::new();
+    let mut faults = Vec::new();
+    for item in named {
+        let found = if item.value == SHIPPED {
+            shipped()
+        } else {
+            alert::load_path(&loaded.base.join(&item.value), defaults).map_err(faults_of)
+        };
+        match found {
+            Ok(more) => files.extend(more),
+            Err(mut more) => faults.append(&mut more),
+        }
+    }
+    if faults.is_empty() { Ok(files) } else { Err(faults) }
+}
+
+/// One rule file by path, for `stockade test`.
+pub fn read_rule_file(path: &Path) -> Result<RuleFile, Vec<Diagnostic>> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| vec![Diagnostic::new(&name, 0, 0, error.to_string())])?;
+    alert::load_text(Origin::File, &name, &text, GroupDefaults::default()).map_err(|error| {
+        match error {
+            alert::AlertError::Rules(faults) => faults,
+            other => vec![Diagnostic::new(&name, 0, 0, other.to_string())],
+        }
+    })
+}
