@@ -17,12 +17,14 @@ mod judge;
 mod schedule;
 mod state;
 
+mod derived;
 mod listing;
 mod memory;
 mod recorded;
 mod ruler;
 
 pub use check::{Failure, LoadLines, Report, RuleTest, run_tests};
+pub use derived::DerivedMetrics;
 pub use error::AlertError;
 pub use evaluate::{Evaluate, Evidence, Sample};
 pub use expr::{OWN_SERVICE, looks_at_own_logs};
