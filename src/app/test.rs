@@ -9,7 +9,9 @@ use super::control::join;
 use super::evaluate::RuleQueries;
 use super::rules::read_rule_file;
 use crate::alert::{self, Evaluate, GroupDefaults, RuleFile};
+use crate::clock::SystemClock;
 use crate::config::Diagnostic;
+use crate::metrics::Metrics;
 use crate::model::{Entry, Labels};
 use crate::query::Engine;
 use crate::store::read::MemoryLogs;
@@ -114,7 +116,10 @@ fn run_file(path: &Path) -> Result<Outcome, Vec<Diagnostic>> {
 }
 
 fn pipeline_outcome(file: &str, text: &str) -> Result<Outcome, Vec<Diagnostic>> {
-    let report = pipeline::run_tests(file, text)?;
+    let metrics = pipeline::PipelineMetrics::new(&Metrics::default(), SystemClock::shared());
+    let library = pipeline::Library::shipped()?;
+    let setup = pipeline::Setup { metrics, clock: SystemClock::shared(), library };
+    let report = pipeline::run_tests(file, text, &setup)?;
     let failures = report.failures.iter().map(ToString::to_string).collect();
     Ok(Outcome { file: file.to_owned(), passed: report.passed, failures })
 }

@@ -29,7 +29,10 @@ pub struct Config {
     pub retention: RawRetention,
     pub limits: Limits,
     pub alerts: Alerts,
+    /// Receivers and routes as in alertmanager.yml, written in place ...
     pub notify: Option<RawNotify>,
+    /// ... or an alertmanager.yml by path.
+    pub notify_file: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
