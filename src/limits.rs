@@ -64,3 +64,20 @@ pub const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const RULE_API_GROUPS_MAX: usize = 1000;
 /// Services that log-derived metrics tell apart; more are counted as "other".
 pub const DERIVED_SERVICES_MAX: usize = 500;
+
+/// Alerts and groups that the notifier holds at once; a storm beyond this is a fault of a rule.
+pub const NOTIFY_ALERTS_MAX: usize = 10_000;
+pub const NOTIFY_GROUPS_MAX: usize = 10_000;
+/// Annotations, expression and link of one alert.
+pub const NOTIFY_ALERT_BYTES_MAX: usize = 16 * 1024;
+/// Messages waiting, and alerts in one message; more are counted in the text.
+pub const NOTIFY_JOBS_MAX: usize = 2000;
+pub const NOTIFY_JOB_ALERTS_MAX: usize = 100;
+/// Dead letters kept for a look; the oldest go first.
+pub const NOTIFY_DEAD_MAX: usize = 500;
+pub const NOTIFY_SILENCES_MAX: usize = 5000;
+pub const NOTIFY_SILENCE_TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Batches of alerts between the rule engine and the notifier; when it is full, rules wait.
+pub const NOTIFY_QUEUE_BATCHES_MAX: usize = 64;
+/// Bytes of a receiver's answer that are looked at.
+pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;
