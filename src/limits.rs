@@ -124,3 +124,20 @@ pub const SOURCE_STREAMS_MAX: usize = 5_000;
 /// Lines and bytes of one joined record (promtail's default of 128 lines cuts Java traces).
 pub const MULTILINE_LINES_MAX: usize = 1_000;
 pub const MULTILINE_BYTES_MAX: usize = LINE_BYTES_MAX;
+
+/// Alerts and groups that the notifier holds at once; a storm beyond this is a fault of a rule.
+pub const NOTIFY_ALERTS_MAX: usize = 10_000;
+pub const NOTIFY_GROUPS_MAX: usize = 10_000;
+/// Annotations, expression and link of one alert.
+pub const NOTIFY_ALERT_BYTES_MAX: usize = 16 * 1024;
+/// Messages waiting, and alerts in one message; more are counted in the text.
+pub const NOTIFY_JOBS_MAX: usize = 2000;
+pub const NOTIFY_JOB_ALERTS_MAX: usize = 100;
+/// Dead letters kept for a look; the oldest go first.
+pub const NOTIFY_DEAD_MAX: usize = 500;
+pub const NOTIFY_SILENCES_MAX: usize = 5000;
+pub const NOTIFY_SILENCE_TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Batches of alerts between the rule engine and the notifier; when it is full, rules wait.
+pub const NOTIFY_QUEUE_BATCHES_MAX: usize = 64;
+/// Bytes of a receiver's answer that are looked at.
+pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;

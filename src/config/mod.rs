@@ -5,6 +5,7 @@ pub mod alerts;
 mod diagnostic;
 mod env;
 mod limits;
+pub mod notify;
 pub mod pipeline;
 pub mod redaction;
 pub mod sources;
