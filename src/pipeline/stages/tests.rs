@@ -24,18 +24,17 @@ pub(crate) fn bench() -> Bench {
     let metrics = Metrics::default();
     let clock = SimClock::new(NOW_NS);
     let setup = Setup {
-        metrics: PipelineMetrics::new(&metrics, clock.shared()),
+        metrics: PipelineMetrics::new(&metrics),
         clock: clock.shared(),
-        library: Library::shipped().unwrap(),
+        library: Library::with_shipped().unwrap(),
     };
     Bench { metrics, clock, setup }
 }
 
 pub(crate) fn compile(bench: &Bench, yaml: &str) -> Result<Pipeline, String> {
     let node: Node = parse_yaml_plain("f", yaml).map_err(|fault| fault.to_string())?;
-    Pipeline::compile("f", &node, &bench.setup).map_err(|faults| {
-        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    })
+    Pipeline::compile("f", &node, &bench.setup)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 /// The lines behind a pipeline, one each: `{labels} line |metadata| ts`, the time only where it
@@ -100,15 +99,27 @@ fn faults_have_places() {
         "- regex:\n    expression: '(?P<a>'",
         &format!("f:2:17: {}", compile_error("(?P<a>")),
     );
-    check_fault("- geoip: {db: x}", "f:1:3: stage geoip is not run by stockade; remove it, or keep promtail for it");
+    check_fault(
+        "- geoip: {db: x}",
+        "f:1:3: stage geoip is not run by stockade; remove it, or keep promtail for it",
+    );
     check_fault("- {}", "f:1:3: a stage is a map of one key, such as `- json: {...}`, not a map");
-    check_fault("- labels: {a: b}\n  output: x", "f:2:3: a stage has one key; begin the next stage with `- `");
+    check_fault(
+        "- labels: {a: b}\n  output: x",
+        "f:2:3: a stage has one key; begin the next stage with `- `",
+    );
     check_fault("labels: {a: b}", "f:1:1: stages must be a list, not a map");
-    check_fault("- labels: {1a: }", "f:1:12: label name \"1a\" is not valid: use letters, digits and '_', not starting with a digit");
+    check_fault(
+        "- labels: {1a: }",
+        "f:1:12: label name \"1a\" is not valid: use letters, digits and '_', not starting with a digit",
+    );
     check_fault("- parse: ngnix", "f:1:10: unknown pipeline \"ngnix\"; did you mean \"nginx\"?");
     check_fault(
         "- match: {selector: '{a=}', stages: []}\n- output: {}",
-        &format!("f:1:21: {}\nf:2:11: stage output needs the key \"source\"", selector_error("{a=}")),
+        &format!(
+            "f:1:21: {}\nf:2:11: stage output needs the key \"source\"",
+            selector_error("{a=}")
+        ),
     );
 }
 

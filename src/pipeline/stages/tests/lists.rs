@@ -25,11 +25,7 @@ fn drop() {
     check("- drop: {longer_than: 4b}", "abcd", r#"{a="1"} abcd"#);
     check("- drop: {longer_than: 1, expression: z}", "abcd", r#"{a="1"} abcd"#);
     check("- drop: {older_than: 1h}", "x", r#"{a="1"} x"#);
-    check(
-        "- timestamp: {source: t, format: Unix}\n- drop: {older_than: 1h}",
-        "x",
-        r#"{a="1"} x"#,
-    );
+    check("- timestamp: {source: t, format: Unix}\n- drop: {older_than: 1h}", "x", r#"{a="1"} x"#);
     check(
         "- json: {expressions: {t: }}\n- timestamp: {source: t, format: Unix}\n- drop: {older_than: 1h}",
         r#"{"t":1}"#,
@@ -45,7 +41,10 @@ fn drop() {
         "f:1:3: stage drop needs source, expression, value, older_than or longer_than; to drop everything give a reason",
     );
     check_fault("- drop: {value: x}", "f:1:3: stage drop with value needs a source");
-    check_fault("- drop: {expression: x, value: y, source: a}", "f:1:3: stage drop takes expression or value, not both");
+    check_fault(
+        "- drop: {expression: x, value: y, source: a}",
+        "f:1:3: stage drop takes expression or value, not both",
+    );
     let bench = bench();
     let pipeline = compile(&bench, "- drop: {expression: x, drop_counter_reason: noise}").unwrap();
     shown(&pipeline, &[], &["x", "x", "y"]);
@@ -61,7 +60,7 @@ fn sampling() {
     );
     check("- sampling: {rate: 1}", "x", r#"{a="1"} x"#);
     check("- sampling: {rate: 0}", "x", "-");
-    check_fault("- sampling: {rate: 2}", "f:1:19: the share 2 must be between 0 and 1");
+    check_fault("- sampling: {rate: 2}", "f:1:20: the share 2 must be between 0 and 1");
 }
 
 #[test]
@@ -104,5 +103,8 @@ fn tenant() {
         .map(|(b, c)| (b.tenant.as_str(), b.entries(), b.positions.len(), c.clone()))
         .collect();
     assert_eq!(shown, [("fake", 2, 0, Changes::Nothing), ("b", 1, 1, Changes::Nothing)]);
-    check_fault("- tenant: {source: a, value: b}", "f:1:3: stage tenant needs exactly one of source, label and value");
+    check_fault(
+        "- tenant: {source: a, value: b}",
+        "f:1:3: stage tenant needs exactly one of source, label and value",
+    );
 }

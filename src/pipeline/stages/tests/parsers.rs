@@ -8,14 +8,22 @@ fn json() {
         r#"{"x":"v","n":{"m":9007199254740993},"l":[1,true],"q r":"é\u00e9\n"}"#,
         "{a=\"1\", w=\"éé\\n\", x=\"v\", y=\"9007199254740993\", z=\"true\"} {\"x\":\"v\",\"n\":{\"m\":9007199254740993},\"l\":[1,true],\"q r\":\"é\\u00e9\\n\"}",
     );
-    check(all, r#"{"x":null,"n":{"m":{"k":[1, 2]}}}"#, "{a=\"1\", y=\"{\\\"k\\\":[1, 2]}\"} {\"x\":null,\"n\":{\"m\":{\"k\":[1, 2]}}}");
+    check(
+        all,
+        r#"{"x":null,"n":{"m":{"k":[1, 2]}}}"#,
+        "{a=\"1\", y=\"{\\\"k\\\":[1, 2]}\"} {\"x\":null,\"n\":{\"m\":{\"k\":[1, 2]}}}",
+    );
     check(all, r#"{"x":1.50}"#, r#"{a="1", x="1.50"} {"x":1.50}"#);
     check(all, "not json", r#"{a="1"} not json"#);
     check(all, "[1]", r#"{a="1"} [1]"#);
     check(all, r#"{"x":1"#, r#"{a="1"} {"x":1"#);
     check("- json: {expressions: {x: }, drop_malformed: true}", "no", "-");
     check("- json: {expressions: {x: }, drop_malformed: true}", "{}", r#"{a="1"} {}"#);
-    check("- json: {level: lvl}\n- labels: [level]", r#"{"lvl":"warn"}"#, r#"{a="1", level="warn"} {"lvl":"warn"}"#);
+    check(
+        "- json: {level: lvl}\n- labels: [level]",
+        r#"{"lvl":"warn"}"#,
+        r#"{a="1", level="warn"} {"lvl":"warn"}"#,
+    );
     check(
         "- json: {expressions: {x: }}\n- json: {expressions: {y: }, source: x}\n- output: y",
         r#"{"x":"{\"y\":\"z\"}"}"#,
@@ -51,11 +59,7 @@ fn regex() {
         "x12y",
         r#"{a="1", b="12"} x12y"#,
     );
-    check(
-        "- regex: {expression: '(?P<b>\\d)', source: a}\n- output: b",
-        "x",
-        r#"{a="1"} 1"#,
-    );
+    check("- regex: {expression: '(?P<b>\\d)', source: a}\n- output: b", "x", r#"{a="1"} 1"#);
     check_fault("- regex: '(x)'", "f:1:10: the expression has no named group; write (?P<name>...)");
 }
 

@@ -39,11 +39,7 @@ fn output_and_template() {
         "x",
         r#"{a="1"} one"#,
     );
-    check(
-        "- template: {source: a, template: ''}\n- labels: {b: a}",
-        "x",
-        r#"{a="1"} x"#,
-    );
+    check("- template: {source: a, template: ''}\n- labels: {b: a}", "x", r#"{a="1"} x"#);
     let error = crate::text::template::Template::parse(
         "{{ nope .a }}",
         crate::text::template::Functions::Promtail,
@@ -120,7 +116,10 @@ fn matching() {
         "- when: '{a=\"1\"} | line_format \"x\"'\n  do: []",
         "f:1:9: only line filters, label filters, `| json` and `| logfmt` may stand in a condition",
     );
-    check_fault("- match: {selector: '{a=\"1\"}'}", "f:1:3: stage match needs stages, or action: drop");
+    check_fault(
+        "- match: {selector: '{a=\"1\"}'}",
+        "f:1:3: stage match needs stages, or action: drop",
+    );
     // The nested drop holds only where the selector does, and order is kept.
     check_lines(
         "- match: {selector: '{a=\"1\"} |= \"x\"', stages: [{multiline: {firstline: '^x'}}]}",
@@ -134,7 +133,7 @@ fn multiline() {
     check_lines(
         "- multiline: {firstline: '^\\S'}",
         &["  before", "a", "  b", "", "c"],
-        &["{a=\"1\"}   before", "{a=\"1\"} a\n  b", "{a=\"1\"} ", "{a=\"1\"} c"],
+        &["{a=\"1\"}   before", "{a=\"1\"} a\n  b\n", "{a=\"1\"} c"],
     );
     check_lines(
         "- multiline: java",
@@ -146,7 +145,10 @@ fn multiline() {
         &["a", " b", " c"],
         &["{a=\"1\"} a\n b", "{a=\"1\"}  c"],
     );
-    check_fault("- multiline: jav", "f:1:14: unknown multiline preset \"jav\"; did you mean \"java\"?");
+    check_fault(
+        "- multiline: jav",
+        "f:1:14: unknown multiline preset \"jav\"; did you mean \"java\"?",
+    );
 }
 
 #[test]
@@ -179,11 +181,7 @@ fn truncate_and_luhn() {
     );
     check("- luhn: {}", "card 4111111111111111 ok", r#"{a="1"} card **REDACTED** ok"#);
     check("- luhn: {}", "card 4111111111111112 ok", r#"{a="1"} card 4111111111111112 ok"#);
-    check(
-        "- luhn: {delimiters: '-', replacement: X}",
-        "4111-1111-1111-1111-",
-        r#"{a="1"} X-"#,
-    );
+    check("- luhn: {delimiters: '-', replacement: X}", "4111-1111-1111-1111-", r#"{a="1"} X-"#);
     check("- luhn: {}", "00000000000000000000000", r#"{a="1"} **REDACTED**"#);
     check("- luhn: {source: a}", "4111111111111111", r#"{a="1"} 4111111111111111"#);
 }

@@ -11,12 +11,16 @@ fn formats() {
         &format!(r#"{{a="1"}} {line} 2026-11-20T01:02:03Z"#),
     );
     check(
-        &format!("{T}- timestamp: {{source: t, format: '2006-01-02 15:04:05', location: America/New_York}}"),
+        &format!(
+            "{T}- timestamp: {{source: t, format: '2006-01-02 15:04:05', location: America/New_York}}"
+        ),
         line,
         &format!(r#"{{a="1"}} {line} 2026-11-20T06:02:03Z"#),
     );
     check(
-        &format!("{T}- timestamp: {{source: t, format: RFC3339, fallback_formats: [UnixMs, '2006-01-02 15:04:05']}}"),
+        &format!(
+            "{T}- timestamp: {{source: t, format: RFC3339, fallback_formats: [UnixMs, '2006-01-02 15:04:05']}}"
+        ),
         line,
         &format!(r#"{{a="1"}} {line} 2026-11-20T01:02:03Z"#),
     );
