@@ -1,4 +1,3 @@
-
 //! Batches: labels, metadata, keys over several entries, guarding, dropping, failing closed.
 
 use super::{build, redactor};

@@ -1,4 +1,3 @@
-
 //! Every kind of value in every way in which lines are written, with every neighbor.
 
 use super::redactor;

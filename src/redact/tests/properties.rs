@@ -1,4 +1,3 @@
-
 //! What holds for all lines: redacting twice changes nothing more, JSON stays JSON, work grows
 //! with the length of a line and not faster.
 
