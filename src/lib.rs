@@ -26,4 +26,4 @@ pub mod notify;
 pub mod api;
 pub mod ui;
 
-// app follows
+pub mod app;

@@ -13,7 +13,7 @@ pub fn check(args: &ConfigArg) -> Result<(), Exit> {
     let metrics = Metrics::default();
     let ground = Ground {
         redact_metrics: RedactMetrics::register(&metrics),
-        pipeline_metrics: PipelineMetrics::new(&metrics, SystemClock::shared()),
+        pipeline_metrics: PipelineMetrics::new(&metrics),
         clock: SystemClock::shared(),
         data_dir: None,
     };

@@ -18,7 +18,7 @@ pub fn redact(args: &ConfigArg) -> Result<(), Exit> {
     let metrics = Metrics::default();
     let ground = Ground {
         redact_metrics: RedactMetrics::register(&metrics),
-        pipeline_metrics: PipelineMetrics::new(&metrics, SystemClock::shared()),
+        pipeline_metrics: PipelineMetrics::new(&metrics),
         clock: SystemClock::shared(),
         data_dir: None,
     };

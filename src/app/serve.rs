@@ -58,7 +58,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         .with_context(|| format!("the data directory {}", data_dir.display()))?;
     let ground = Ground {
         redact_metrics: RedactMetrics::register(&metrics),
-        pipeline_metrics: PipelineMetrics::new(&metrics, SystemClock::shared()),
+        pipeline_metrics: PipelineMetrics::new(&metrics),
         clock: clock.clone(),
         data_dir: Some(data_dir.clone()),
     };

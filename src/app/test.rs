@@ -116,7 +116,7 @@ fn run_file(path: &Path) -> Result<Outcome, Vec<Diagnostic>> {
 }
 
 fn pipeline_outcome(file: &str, text: &str) -> Result<Outcome, Vec<Diagnostic>> {
-    let metrics = pipeline::PipelineMetrics::new(&Metrics::default(), SystemClock::shared());
+    let metrics = pipeline::PipelineMetrics::new(&Metrics::default());
     let library = pipeline::Library::shipped()?;
     let setup = pipeline::Setup { metrics, clock: SystemClock::shared(), library };
     let report = pipeline::run_tests(file, text, &setup)?;
