@@ -388,5 +388,5 @@ fn base2_bytes(text: &str) -> Option<usize> {
     };
     let bytes = number * scale as f64;
     // A negative or huge number saturates in the cast; neither makes sense as a size.
-    (bytes >= 0.0 && bytes < 1e15).then_some(bytes as usize)
+    (0.0..1e15).contains(&bytes).then_some(bytes as usize)
 }

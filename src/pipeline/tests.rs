@@ -5,7 +5,9 @@ use super::*;
 use crate::config::Limits;
 use crate::model::{Batch, Changes, Entry, Labels, Position, Timestamp};
 
-fn batch(streams: &[(&[(&str, &str)], &[&str])]) -> Batch {
+type Stream<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
+fn batch(streams: &[Stream<'_>]) -> Batch {
     let mut batch = Batch::new("fake");
     for (labels, lines) in streams {
         let labels = Labels::from_pairs(labels.iter().copied());
