@@ -124,3 +124,7 @@ pub const SOURCE_STREAMS_MAX: usize = 5_000;
 /// Lines and bytes of one joined record (promtail's default of 128 lines cuts Java traces).
 pub const MULTILINE_LINES_MAX: usize = 1_000;
 pub const MULTILINE_BYTES_MAX: usize = LINE_BYTES_MAX;
+/// Series a rule's query may give before the rule's own limit cuts them by value.
+pub const RULE_SERIES_MAX: usize = 20_000;
+
+const _: () = assert!(RULE_ALERTS_MAX <= RULE_SERIES_MAX);

@@ -77,7 +77,8 @@ impl Glob {
             }
         }
         whole.push('$');
-        let whole = Regex::new(&whole).map_err(|_| format!("pattern {pattern:?} cannot be read"))?;
+        let whole =
+            Regex::new(&whole).map_err(|_| format!("pattern {pattern:?} cannot be read"))?;
         Ok(Glob { parts, whole })
     }
 

@@ -8,14 +8,40 @@ const COMPRESSED: [&str; 8] = ["gz", "zst", "bz2", "xz", "lz4", "z", "zip", "tgz
 
 /// Names that say what a log is for and not whose it is.
 const GENERIC: [&str; 16] = [
-    "access", "error", "errors", "out", "output", "stdout", "stderr", "err", "log", "logs",
-    "current", "console", "debug", "info", "main", "production",
+    "access",
+    "error",
+    "errors",
+    "out",
+    "output",
+    "stdout",
+    "stderr",
+    "err",
+    "log",
+    "logs",
+    "current",
+    "console",
+    "debug",
+    "info",
+    "main",
+    "production",
 ];
 
 /// Folders that hold logs of many services.
 const SHARED: [&str; 14] = [
-    "log", "logs", "var", "opt", "srv", "data", "current", "shared", "home", "usr", "local", "tmp",
-    "app", "containers",
+    "log",
+    "logs",
+    "var",
+    "opt",
+    "srv",
+    "data",
+    "current",
+    "shared",
+    "home",
+    "usr",
+    "local",
+    "tmp",
+    "app",
+    "containers",
 ];
 
 pub(super) fn is_compressed(path: &Path) -> bool {

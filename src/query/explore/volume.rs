@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::{Labels, Matcher, TimeRange, Timestamp};
 use crate::query::engine::{Engine, QueryContext};
 use crate::query::error::QueryError;
-use crate::store::read::{
-    Flow, Hints, Order, ReadError, RowSink, Rows, ScanRequest, StreamMeta,
-};
+use crate::store::read::{Flow, Hints, Order, ReadError, RowSink, Rows, ScanRequest, StreamMeta};
 
 /// What volumes are told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

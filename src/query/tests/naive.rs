@@ -28,7 +28,9 @@ impl Line {
     fn text(&self) -> String {
         let Line { status, user, .. } = self;
         if self.wide {
-            format!(r#"{{"x":[1,{{"status":9}}],"status":{status},"req":{{"user":"{user}\u0021"}}}}"#)
+            format!(
+                r#"{{"x":[1,{{"status":9}}],"status":{status},"req":{{"user":"{user}\u0021"}}}}"#
+            )
         } else {
             format!(r#"{{"status": {status} , "req":{{"user":"{user}!"}},"n":null}}"#)
         }
@@ -85,10 +87,8 @@ impl Shape {
         }
         if let Some(text) = &self.contains {
             let operands = vec![LineOperand::Text(text.clone())];
-            stages.push(stage(StageKind::LineFilter(LineFilter {
-                op: LineOp::Contains,
-                operands,
-            })));
+            stages
+                .push(stage(StageKind::LineFilter(LineFilter { op: LineOp::Contains, operands })));
         }
         let matchers = vec![Matcher::eq("app", "api")];
         LogExpr { matchers, stages, span: Span::default() }
@@ -151,8 +151,7 @@ impl Metric {
             filters: Vec::new(),
             span: Span::default(),
         });
-        let grouping =
-            self.group.clone().map(|(without, labels)| Grouping { without, labels });
+        let grouping = self.group.clone().map(|(without, labels)| Grouping { without, labels });
         let metric = |kind| MetricExpr { kind, span: Span::default() };
         let range = metric(MetricKind::Range(Box::new(RangeAggregation {
             op: self.op,
@@ -253,9 +252,8 @@ impl Metric {
 }
 
 fn lines() -> impl Strategy<Value = Vec<Line>> {
-    let line = (0..4_usize, 0..120_i64, 0..6_u32, "[ab]{1,2}", any::<bool>()).prop_map(
-        |(stream, secs, status, user, wide)| Line { stream, secs, status, user, wide },
-    );
+    let line = (0..4_usize, 0..120_i64, 0..6_u32, "[ab]{1,2}", any::<bool>())
+        .prop_map(|(stream, secs, status, user, wide)| Line { stream, secs, status, user, wide });
     prop::collection::vec(line, 0..60)
 }
 
@@ -293,10 +291,12 @@ fn metric() -> impl Strategy<Value = Metric> {
     ]);
     let outer =
         prop::sample::select(vec![VectorOp::Sum, VectorOp::Count, VectorOp::Max, VectorOp::Avg]);
-    (op, 1..60_i64, -10..20_i64, prop::option::of((any::<bool>(), names())))
-        .prop_flat_map(move |(op, range_secs, offset_secs, group)| {
-            let groupable =
-                matches!(op, RangeOp::AvgOverTime | RangeOp::MaxOverTime | RangeOp::QuantileOverTime);
+    (op, 1..60_i64, -10..20_i64, prop::option::of((any::<bool>(), names()))).prop_flat_map(
+        move |(op, range_secs, offset_secs, group)| {
+            let groupable = matches!(
+                op,
+                RangeOp::AvgOverTime | RangeOp::MaxOverTime | RangeOp::QuantileOverTime
+            );
             let group = group.filter(|_| groupable);
             prop::option::of((outer.clone(), names())).prop_map(move |outer| Metric {
                 op,
@@ -305,7 +305,8 @@ fn metric() -> impl Strategy<Value = Metric> {
                 group: group.clone(),
                 outer,
             })
-        })
+        },
+    )
 }
 
 fn engine(lines: &[Line]) -> (Engine, QueryContext) {

@@ -97,12 +97,7 @@ fn load(logs: &mut MemoryLogs, labels: &str, lines: &[&str]) -> Result<(), Strin
     Ok(())
 }
 
-fn check(
-    logs: &MemoryLogs,
-    command: &str,
-    rest: &str,
-    expect: &[&str],
-) -> Result<(), String> {
+fn check(logs: &MemoryLogs, command: &str, rest: &str, expect: &[&str]) -> Result<(), String> {
     let context = QueryContext {
         tenant: TENANT_DEFAULT.to_owned(),
         cancel: Cancel::default(),
@@ -211,8 +206,10 @@ fn secs(ts: Timestamp) -> String {
 }
 
 fn show_labels(labels: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{name}={}", crate::model::quote(value))).collect();
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={}", crate::model::quote(value)))
+        .collect();
     format!("{{{}}}", pairs.join(", "))
 }
 
