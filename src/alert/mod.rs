@@ -38,3 +38,8 @@ pub use load::{GroupDefaults, RuleFile, load_group, load_path, load_text};
 pub use rule::{Group, GroupKey, Origin, Rule, RuleId, RuleKind, RuleSet};
 pub use ruler::{Ruler, RulerOptions};
 pub use shipped::{runbook, shipped};
+
+#[cfg(test)]
+mod expr_tests;
+#[cfg(test)]
+mod load_tests;
