@@ -141,3 +141,7 @@ pub const NOTIFY_SILENCE_TEXT_BYTES_MAX: usize = 16 * 1024;
 pub const NOTIFY_QUEUE_BATCHES_MAX: usize = 64;
 /// Bytes of a receiver's answer that are looked at.
 pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Series a rule's query may give before the rule's own limit cuts them by value.
+pub const RULE_SERIES_MAX: usize = 20_000;
+
+const _: () = assert!(RULE_ALERTS_MAX <= RULE_SERIES_MAX);

@@ -128,7 +128,10 @@ mod tests {
         check("{{ .Labels.service_name }} {{ .Value | humanize }}", "api 1.234k");
         check("{{ $externalLabels.site }} {{ $externalURL }}", "berlin https://logs.test");
         check("{{ range $k, $v := $labels }}{{ $k }}={{ $v }}{{ end }}", "service_name=api");
-        check("{{ template \"none\" }}", "<error expanding template summary: ");
+        check(
+            "{{ template \"none\" }}",
+            "<error expanding template summary: template \"none\" not defined>",
+        );
     }
 
     #[test]

@@ -173,3 +173,4 @@ fn leaves_what_only_looks_like_it() {
         assert_eq!(redactor.redact_text(line), line);
     }
 }
+
