@@ -172,8 +172,8 @@ impl Pipelines {
     /// `parse:json`, as a container's label has it, is a pipeline of that one stage.
     fn compile(&self, name: &str) -> Result<Pipeline, Vec<Diagnostic>> {
         if let Some(format) = name.strip_prefix(PARSE_PIPELINE_PREFIX) {
-            let stage = Node::map([("parse", Node::text(format))]);
-            return Pipeline::compile(&self.file, &Node::list([stage]), &self.setup);
+            let stage = Node::map_of([("parse", Node::text(format))]);
+            return Pipeline::compile(&self.file, &Node::list_of([stage]), &self.setup);
         }
         Pipeline::compile_source(&self.file, &Node::text(name), &self.setup)
     }
