@@ -15,7 +15,7 @@ use super::query::{blocking, json_body};
 use super::{Api, encode};
 use crate::model::{Matcher, TimeRange, Timestamp};
 use crate::query::syntax;
-use crate::query::{FieldQuery, Volume, VolumeBy, VolumeQuery, VolumeSeries};
+use crate::query::{FieldQuery, PatternQuery, Volume, VolumeBy, VolumeQuery, VolumeSeries};
 
 type Answer = Result<Response, ApiError>;
 
@@ -281,6 +281,36 @@ pub async fn detected_labels(
     Ok(Json(json!({"detectedLabels": labels})).into_response())
 }
 
+/// Patterns given at most.
+const PATTERNS_MAX: usize = 300;
+
+pub async fn patterns(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    params: Params,
+) -> Answer {
+    let log = syntax::parse_log(params.query()?)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let range = range(&api, &params)?;
+    let query = PatternQuery { log, range, step_ns: params.step_ns(range)?, limit: PATTERNS_MAX };
+    let patterns = blocking(&api, tenant, "patterns", move |api, context| {
+        api.engine.patterns(&query, context)
+    })
+    .await?;
+    let data: Vec<Value> = patterns
+        .iter()
+        .map(|pattern| {
+            let samples: Vec<Value> = pattern
+                .samples
+                .iter()
+                .map(|(ts, count)| json!([ts.0.div_euclid(1_000_000_000), count]))
+                .collect();
+            json!({"pattern": pattern.pattern, "level": pattern.level, "samples": samples})
+        })
+        .collect();
+    Ok(success(&data))
+}
+
 /// What Grafana's Logs Drilldown asks before it draws anything.
 pub async fn drilldown_limits(State(api): State<Arc<Api>>) -> Json<Value> {
     let limits = api.limits.load();
@@ -309,7 +339,7 @@ pub async fn drilldown_limits(State(api): State<Arc<Api>>) -> Json<Value> {
             "volume_enabled": limits.volume_enabled,
             "volume_max_series": limits.volume_max_series,
         },
-        "pattern_ingester_enabled": false,
+        "pattern_ingester_enabled": true,
         "version": env!("CARGO_PKG_VERSION"),
     }))
 }

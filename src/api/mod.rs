@@ -183,6 +183,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/loki/api/v1/detected_fields", any(metadata::detected_fields))
         .route("/loki/api/v1/detected_field/{name}/values", any(metadata::detected_field_values))
         .route("/loki/api/v1/detected_labels", any(metadata::detected_labels))
+        .route("/loki/api/v1/patterns", any(metadata::patterns))
         .route("/loki/api/v1/drilldown-limits", get(metadata::drilldown_limits))
         .route("/loki/api/v1/tail", get(tail::tail))
         .route("/api/prom/tail", get(tail::tail));
@@ -215,7 +216,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/flush", post(admin::flush))
         .route("/-/reload", post(admin::reload))
         .route("/loki/api/v1/status/buildinfo", get(admin::buildinfo))
-        .route("/stockade/api/v1/status", get(admin::status));
+        .route("/stockade/api/v1/status", get(admin::status))
+        .route("/runbooks/{alert}", get(rules::runbook));
     let mut router = Router::new().merge(queries).merge(ruler).merge(own);
     for asset in crate::ui::ASSETS {
         let path = format!("/{}", asset.path);

@@ -189,10 +189,10 @@ impl Pipelines {
             Arc::new(pipeline.with_guard(Guard::new(source, &self.limits, &self.setup.metrics)))
         };
         let made = match name {
-            None => guarded(Pipeline::auto()),
+            None => guarded(Pipeline::auto(&self.setup)),
             Some(name) => match self.compile(name) {
                 Ok(pipeline) => guarded(pipeline),
-                Err(_) => return Err(guarded(Pipeline::auto())),
+                Err(_) => return Err(guarded(Pipeline::auto(&self.setup))),
             },
         };
         let mut by_source = self.by_source.lock();

@@ -23,11 +23,12 @@ use crate::api;
 use crate::clock::{SharedClock, SystemClock};
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::model::Timestamp;
 use crate::notify::{self, HttpDeliver, Notifier};
 use crate::pipeline::PipelineMetrics;
 use crate::query::Engine;
 use crate::redact::RedactMetrics;
-use crate::store::{Store, StoreOptions, TailBatch};
+use crate::store::{Retention, Store, StoreOptions, TailBatch};
 
 /// Longest time an orderly stop may take; what is in the WAL is safe anyway.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -182,7 +183,13 @@ async fn open_store(
     metrics: &Metrics,
 ) -> Result<Arc<Store>, Exit> {
     let mut options = StoreOptions::new(data_dir, clock.clone(), metrics);
-    super::store_options(&loaded.config, &mut options);
+    let wanted = &loaded.config.retention;
+    options.retention = Retention {
+        age: wanted.period.duration(),
+        bytes_max: Some(wanted.max_size.bytes()).filter(|bytes| *bytes > 0),
+        disk_free_min_bytes: wanted.min_free_disk.bytes(),
+        disk_free_stop_bytes: wanted.stop_free_disk.bytes(),
+    };
     let opened = tokio::task::spawn_blocking(move || Store::open(options))
         .await
         .map_err(|error| anyhow!("opening the store: {error}"))?;
@@ -227,7 +234,8 @@ async fn serve_http(listener: TcpListener, router: axum::Router, stopping: watch
 }
 
 /// Compaction and retention, each on its own beat, off the async threads.
-async fn maintain(store: Arc<Store>, clock: SharedClock, mut stopping: watch::Receiver<bool>) {
+async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiver<bool>) {
+    let mut stopped = std::pin::pin!(until(stopping));
     let mut compact = tokio::time::interval(MAINTENANCE_EVERY);
     let mut retain = tokio::time::interval(RETENTION_EVERY);
     compact.tick().await;
@@ -235,12 +243,12 @@ async fn maintain(store: Arc<Store>, clock: SharedClock, mut stopping: watch::Re
         let store = store.clone();
         let clock = clock.clone();
         let outcome = tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => return,
+            () = &mut stopped => return,
             _ = compact.tick() => {
                 tokio::task::spawn_blocking(move || store.compact_once().map(drop)).await
             }
             _ = retain.tick() => {
-                tokio::task::spawn_blocking(move || store.retain_once(clock.now_ns()).map(drop)).await
+                tokio::task::spawn_blocking(move || store.retain_once(Timestamp(clock.now_ns())).map(drop)).await
             }
         };
         match outcome {

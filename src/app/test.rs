@@ -7,9 +7,7 @@ use super::cli::TestArgs;
 use super::control::join;
 use super::rules::read_rule_file;
 use crate::alert::{self, GroupDefaults, RuleFile};
-use crate::clock::SystemClock;
 use crate::config::Diagnostic;
-use crate::metrics::Metrics;
 use crate::{pipeline, redact};
 
 /// How the tests of one file went.
@@ -111,10 +109,7 @@ fn run_file(path: &Path) -> Result<Outcome, Vec<Diagnostic>> {
 }
 
 fn pipeline_outcome(file: &str, text: &str) -> Result<Outcome, Vec<Diagnostic>> {
-    let metrics = pipeline::PipelineMetrics::new(&Metrics::default());
-    let library = pipeline::Library::with_shipped()?;
-    let setup = pipeline::Setup { metrics, clock: SystemClock::shared(), library };
-    let report = pipeline::run_tests(file, text, &setup)?;
+    let report = pipeline::run_tests(file, text)?;
     let failures = report.failures.iter().map(ToString::to_string).collect();
     Ok(Outcome { file: file.to_owned(), passed: report.passed, failures })
 }
