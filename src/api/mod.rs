@@ -183,7 +183,6 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/loki/api/v1/detected_fields", any(metadata::detected_fields))
         .route("/loki/api/v1/detected_field/{name}/values", any(metadata::detected_field_values))
         .route("/loki/api/v1/detected_labels", any(metadata::detected_labels))
-        .route("/loki/api/v1/patterns", any(metadata::patterns))
         .route("/loki/api/v1/drilldown-limits", get(metadata::drilldown_limits))
         .route("/loki/api/v1/tail", get(tail::tail))
         .route("/api/prom/tail", get(tail::tail));
