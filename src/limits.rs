@@ -16,6 +16,7 @@ pub const QUERY_DEPTH_MAX: usize = 200;
 /// or points in memory at once (32 bytes each): the wall against queries that would take all
 /// memory. The limit on series in an answer is the user's.
 pub const QUERY_SERIES_MAX: usize = 1_000_000;
+pub const QUERY_SERIES_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
 /// Newest lines from which patterns are mined, and steps of a pattern that are filled up with
 /// zeros.

@@ -157,7 +157,8 @@ struct Template {
 
 impl Template {
     fn agreement(&self, words: &[&str]) -> f64 {
-        let same = self.words.iter().zip(words).filter(|(own, word)| own.as_deref() == Some(**word));
+        let same =
+            self.words.iter().zip(words).filter(|(own, word)| own.as_deref() == Some(**word));
         same.count() as f64 / words.len().max(1) as f64
     }
 

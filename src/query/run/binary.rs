@@ -248,8 +248,7 @@ mod tests {
         right: &[(&str, f64)],
         expect: Result<&[(&str, f64)], &str>,
     ) {
-        let found =
-            binary(op, Comparison::Filter, matching, vectors(left), vectors(right));
+        let found = binary(op, Comparison::Filter, matching, vectors(left), vectors(right));
         match (found, expect) {
             (Ok(found), Ok(expect)) => {
                 let found = show(found);

@@ -1,5 +1,7 @@
 //! From a line to a sample: its value, and the series it belongs to.
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use crate::model::{Labels, Timestamp};
 use crate::query::error::QueryError;
 use crate::query::stage::{ERROR, LabelFilter, NameId, Pinned};
@@ -170,7 +172,7 @@ impl Sample<'_> {
         match self.identity {
             Identity::Nothing => Labels::default(),
             Identity::All if row.is_plain() => row.stream(),
-            Identity::All => pick(&|_| true),
+            Identity::All => row.all_labels(),
             Identity::By(names) => pick(&|name| names.contains(&name)),
             Identity::Without(names) => pick(&|name| !names.contains(&name)),
         }
@@ -196,9 +198,11 @@ impl Identity {
             .filter(|(name, _, value)| !value.is_empty() && counts(*name))
             .fold(0_u128, |sum, (name, _, value)| sum.wrapping_add(row.label_hash(name, value)));
         if let Some(error) = row.error() {
-            let hash = xxhash_rust::xxh3::xxh3_128(error.as_bytes());
-            let details = xxhash_rust::xxh3::xxh3_128(row.error_details().as_bytes());
-            sum = sum.wrapping_add(hash).wrapping_add(details.rotate_left(1));
+            sum = sum.wrapping_add(xxh3_128(error.as_bytes()));
+        }
+        if has_error || matches!(self, Identity::All) {
+            let details = row.shown_details().map(|details| xxh3_128(details.as_bytes()));
+            sum = sum.wrapping_add(details.unwrap_or_default().rotate_left(1));
         }
         SeriesKey(sum)
     }

@@ -76,6 +76,7 @@ pub fn evaluate(
         by_key: HashTable::new(),
         last: None,
         held: 0,
+        label_bytes: 0,
         matched: 0,
         deadline: context.deadline,
         timeout_ms: context.timeout_ms,
@@ -115,6 +116,7 @@ struct Collector {
     last: Option<(SeriesKey, usize)>,
     /// Cells and samples in memory.
     held: usize,
+    label_bytes: usize,
     matched: u64,
     deadline: Option<Instant>,
     timeout_ms: u64,
@@ -177,6 +179,14 @@ impl Collector {
                             }
                         };
                         let labels = sample.labels();
+                        self.label_bytes += bytes_of(&labels);
+                        if self.label_bytes > limits::QUERY_SERIES_BYTES_MAX {
+                            return Err(QueryError::Limit(format!(
+                                "the labels of {} series take too much memory; aggregate them \
+                                 with sum by (..) or narrow the selector",
+                                self.series.len()
+                            )));
+                        }
                         let at = self.series.len();
                         self.series.push(SeriesState { key, labels, data });
                         let series = &self.series;
@@ -244,6 +254,11 @@ impl Method {
             Method::Rate | Method::CounterRate | Method::Quantile(_) => Fold::Sum,
         }
     }
+}
+
+/// What a label set takes in memory, allocations included.
+fn bytes_of(labels: &Labels) -> usize {
+    labels.iter().map(|(name, value)| name.len() + value.len() + 96).sum::<usize>() + 128
 }
 
 fn too_many_samples() -> QueryError {

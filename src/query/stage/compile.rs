@@ -84,11 +84,10 @@ impl Pipeline {
         let mut stages = Vec::new();
         for at in order(syntax) {
             let Some(source) = syntax.get(at) else { continue };
-            let stage = Stage::compile(&source.kind, &mut pinned)
-                .map_err(|fault| StageError {
-                    stage: at,
-                    message: format!("stage '{source}' : {fault}"),
-                })?;
+            let stage = Stage::compile(&source.kind, &mut pinned).map_err(|fault| StageError {
+                stage: at,
+                message: format!("stage '{source}' : {fault}"),
+            })?;
             match stage {
                 Stage::LineFilter(filter) if stages.is_empty() => first.push(filter),
                 stage => stages.push(stage),

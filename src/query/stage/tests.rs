@@ -109,8 +109,8 @@ proptest! {
 #[track_caller]
 fn check(pipeline: &str, line: &str, expect: Option<(&str, &[(&str, &str)])>) {
     let mut worker = worker(pipeline);
-    let found = run(&mut worker, line)
-        .map(|row| (row.line().to_owned(), row.category(Category::Parsed)));
+    let found =
+        run(&mut worker, line).map(|row| (row.line().to_owned(), row.category(Category::Parsed)));
     let expect = expect.map(|(line, labels)| {
         let labels = labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
         (line.to_owned(), labels.collect::<Vec<_>>())
