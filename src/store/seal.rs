@@ -3,6 +3,7 @@
 //! WAL segments removed.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -61,7 +62,9 @@ pub(super) fn run(shared: &Shared) {
         let oldest = shared.state.read().sealing.first().cloned();
         let failed = match oldest {
             Some(unit) => {
-                let sealed = seal(shared, &unit);
+                // Whatever the index does, the head must stay and be tried again.
+                let sealed = catch_unwind(AssertUnwindSafe(|| seal(shared, &unit)))
+                    .unwrap_or_else(|_| Err(StoreError::Index("it panicked".to_owned())));
                 let failed = sealed.is_err();
                 shared.note_seal(sealed.err());
                 shared.sealer.settle(failed);

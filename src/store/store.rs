@@ -233,7 +233,7 @@ impl Store {
             _lock: lock,
             options,
         });
-        let writer = Writer::new(shared.clone(), segment, Repeats::default(), recovered.replayed);
+        let writer = Writer::new(shared.clone(), segment, Repeats::new(), recovered.replayed);
         let writing = std::thread::Builder::new()
             .name("store-wal".to_owned())
             .spawn(move || writer.run())

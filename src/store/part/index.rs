@@ -32,7 +32,8 @@ struct CutStream<'a> {
 impl Tokenizer for Cut {
     type TokenStream<'a> = CutStream<'a>;
     fn token_stream<'a>(&'a mut self, text: &'a str) -> CutStream<'a> {
-        CutStream { rest: text, token: Token::default() }
+        // Positions are not indexed, but tantivy adds them up; the default one is its largest.
+        CutStream { rest: text, token: Token { position: 0, ..Token::default() } }
     }
 }
 
