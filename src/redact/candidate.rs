@@ -2,6 +2,7 @@
 
 use super::boundary::{at, before};
 use super::detect::value::Quote;
+use super::json::Strings;
 use super::rule::Rule;
 use crate::config::redaction::RawCategory;
 
@@ -26,8 +27,10 @@ impl Candidate {
 }
 
 /// Leaves matches that do not overlap: the leftmost wins, then the stronger rule, then the
-/// longer match. What a secret covers beyond the winner is covered by the winner.
-pub(super) fn merge(found: &mut Vec<Candidate>, rules: &[Rule]) {
+/// longer match. What a secret covers beyond the winner is covered by the winner. True: a match that reached beyond its winner
+/// was given up, so the text is to be looked at again.
+pub(super) fn merge(found: &mut Vec<Candidate>, rules: &[Rule]) -> bool {
+    let mut lost = false;
     let rank = |candidate: &Candidate| rules.get(usize::from(candidate.rule)).map(|r| r.precedence);
     let is_secret = |candidate: &Candidate| {
         rules.get(usize::from(candidate.rule)).is_some_and(|r| r.category == RawCategory::Secret)
@@ -41,6 +44,7 @@ pub(super) fn merge(found: &mut Vec<Candidate>, rules: &[Rule]) {
                 let equal = rank(&next) == rank(last);
                 if stronger && next.end > last.end && !is_secret(last) {
                     // A weaker guess about personal data ends where the secret begins.
+                    lost = true;
                     if last.start < next.start {
                         last.end = next.start;
                         last.decoded = None;
@@ -52,12 +56,15 @@ pub(super) fn merge(found: &mut Vec<Candidate>, rules: &[Rule]) {
                     last.end = next.end;
                     last.decoded = None;
                     last.add_quote = last.add_quote.and(next.add_quote);
+                } else {
+                    lost |= next.end > last.end;
                 }
             }
             _ => kept.push(next),
         }
     }
     *found = kept;
+    lost
 }
 
 /// The text with each match replaced. `replace` gives `None` where the whole field goes.
@@ -151,12 +158,11 @@ pub(super) fn number_quote(raw: &[u8], start: usize, end: usize) -> Option<Quote
     if !matches!(at(raw, right), b',' | b'}' | b']') {
         return None;
     }
-    let json = raw.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(0);
-    let json = match at(raw, json) {
-        b'{' | b'[' => json,
-        _ => memchr::memmem::find(raw, b"{\"")?,
-    };
-    let in_string = is_in_string(raw.get(json..start)?);
+    let mut strings = Strings::new(raw);
+    if !strings.is_json() {
+        return None;
+    }
+    let in_string = strings.is_inside(start);
     let plain = Quote { slashes: 0, mark: b'"' };
     match before(raw, left) {
         b':' => {
@@ -177,19 +183,4 @@ pub(super) fn number_quote(raw: &[u8], start: usize, end: usize) -> Option<Quote
         b'[' | b',' if !in_string => Some(plain),
         _ => None,
     }
-}
-
-/// Whether JSON text ends inside of a string.
-fn is_in_string(json: &[u8]) -> bool {
-    let mut inside = false;
-    let mut escaped = false;
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = inside,
-            b'"' => inside = !inside,
-            _ => {}
-        }
-    }
-    inside
 }

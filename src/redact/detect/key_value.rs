@@ -88,6 +88,7 @@ impl Keys {
         &self,
         text: &[u8],
         hit: (usize, usize),
+        outer: Option<usize>,
         is_ours: &dyn Fn(&[u8]) -> bool,
         work: &mut usize,
     ) -> Option<Found> {
@@ -97,9 +98,12 @@ impl Keys {
         if !is_segment_start(text, hit.0, field.name.0, hit.1) || self.keeps(&flatten(name)) {
             return None;
         }
+        // A name in plain quotes is itself a string, which ends before the value.
+        let outer = outer
+            .filter(|_| field.quote.is_none_or(|quote| quote.slashes > 0 || quote.mark != b'"'));
         let value = match field.joint {
             Joint::Element => element_value(text, &field, work)?,
-            _ => value::value_at(text, field.value, work)?,
+            _ => value::value_at(text, field.value, outer, work)?,
         };
         let value = without_scheme(text, value);
         let content = text.get(value.start..value.end)?;
@@ -204,6 +208,11 @@ fn joint_at(text: &[u8], name: (usize, usize)) -> Option<Field> {
     }
     let quote = quote_at(text, i);
     i += quote.map_or(0, Quote::len);
+    // An even number of backslashes is text; the quote behind it ends a plain string.
+    let quote = quote.map(|quote| match quote.slashes % 2 {
+        0 => Quote { slashes: 0, ..quote },
+        _ => quote,
+    });
     let after_name = i;
     i = skip_blanks(text, i);
     let (joint, len) = match (at(text, i), at(text, i + 1)) {

@@ -8,6 +8,8 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 /// A header line is no longer than this.
 const TITLE_BYTES_MAX: usize = 64;
+/// A run of base64 of this length in a line that follows the beginning of a key is part of it.
+const LONG_RUN_BYTES_MIN: usize = 40;
 
 /// What a line shows of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,15 +30,29 @@ pub(in crate::redact) fn find(text: &[u8], start: usize) -> Option<Key> {
         return None;
     }
     let body = start + BEGIN.len() + title_end + 5;
-    match memmem::find(text.get(body..)?, END) {
+    let inside = body_end(text, body);
+    match memmem::find(text.get(body..inside)?, END) {
         Some(end) => {
             let after_title = body + end + END.len();
-            let tail = text.get(after_title..)?;
+            let tail = text.get(after_title..inside)?;
             let tail = tail.get(..tail.len().min(TITLE_BYTES_MAX))?;
             let end = memmem::find(tail, b"-----").map_or(after_title, |at| after_title + at + 5);
             Some(Key { start, end, open: false })
         }
-        None => Some(Key { start, end: body_end(text, body), open: true }),
+        None => Some(Key { start, end: inside, open: true }),
+    }
+}
+
+/// Long runs of base64 behind a key that was broken off, as where each of its lines is a string
+/// of its own.
+pub(in crate::redact) fn remains(text: &[u8], from: usize, mut found: impl FnMut(usize, usize)) {
+    let mut i = from;
+    while i < text.len() {
+        let run = text.iter().skip(i).take_while(|b| is_base64(**b)).count();
+        if run >= LONG_RUN_BYTES_MIN {
+            found(i, i + run);
+        }
+        i += run + 1;
     }
 }
 
@@ -48,7 +64,10 @@ fn body_end(text: &[u8], body: usize) -> usize {
             b'\\' => matches!(at(text, i + 1), b'n' | b'r' | b'\\' | b'/'),
             byte => {
                 byte.is_ascii_alphanumeric()
-                    || matches!(byte, b'+' | b'/' | b'=' | b'-' | b',' | b':' | b'.' | b'(' | b')')
+                    || matches!(
+                        byte,
+                        b'+' | b'/' | b'=' | b'-' | b',' | b':' | b'.' | b'(' | b')' | b'@' | b'_'
+                    )
                     || byte.is_ascii_whitespace()
             }
         };
@@ -92,7 +111,7 @@ pub(in crate::redact) fn inside(text: &[u8]) -> Inside {
     let mut i = 0;
     while i < text.len() {
         let run = text.iter().skip(i).take_while(|b| is_base64(**b)).count();
-        if run >= 40 {
+        if run >= LONG_RUN_BYTES_MIN {
             return Inside::Part(i, i + run);
         }
         i += run + 1;

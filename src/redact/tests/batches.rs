@@ -167,7 +167,7 @@ fn own_rules_work_like_shipped_ones() {
 #[test]
 fn too_much_work_fails_closed() {
     let redactor = redactor("");
-    let line = "\"secret\":[1,".repeat(4_000);
+    let line = "<token>".repeat(4_000);
     let redacted = redactor.redact(batch(&[&line]), "s");
     assert_eq!(lines(&redacted), ["<redaction-error>"]);
 }
