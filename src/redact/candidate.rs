@@ -27,10 +27,8 @@ impl Candidate {
 }
 
 /// Leaves matches that do not overlap: the leftmost wins, then the stronger rule, then the
-/// longer match. What a secret covers beyond the winner is covered by the winner. True: a match that reached beyond its winner
-/// was given up, so the text is to be looked at again.
-pub(super) fn merge(found: &mut Vec<Candidate>, rules: &[Rule]) -> bool {
-    let mut lost = false;
+/// longer match. What a secret covers beyond the winner is covered by the winner.
+pub(super) fn merge(found: &mut Vec<Candidate>, rules: &[Rule]) {
     let rank = |candidate: &Candidate| rules.get(usize::from(candidate.rule)).map(|r| r.precedence);
     let is_secret = |candidate: &Candidate| {
         rules.get(usize::from(candidate.rule)).is_some_and(|r| r.category == RawCategory::Secret)
@@ -44,7 +42,6 @@ pub(super) fn merge(found: &mut Vec<Candidate>, rules: &[Rule]) -> bool {
                 let equal = rank(&next) == rank(last);
                 if stronger && next.end > last.end && !is_secret(last) {
                     // A weaker guess about personal data ends where the secret begins.
-                    lost = true;
                     if last.start < next.start {
                         last.end = next.start;
                         last.decoded = None;
@@ -56,15 +53,12 @@ pub(super) fn merge(found: &mut Vec<Candidate>, rules: &[Rule]) -> bool {
                     last.end = next.end;
                     last.decoded = None;
                     last.add_quote = last.add_quote.and(next.add_quote);
-                } else {
-                    lost |= next.end > last.end;
                 }
             }
             _ => kept.push(next),
         }
     }
     *found = kept;
-    lost
 }
 
 /// The text with each match replaced. `replace` gives `None` where the whole field goes.
@@ -174,9 +168,10 @@ pub(super) fn number_quote(raw: &[u8], start: usize, end: usize) -> Option<Quote
                 return None;
             }
             let slashes = raw.get(..name - 1)?.iter().rev().take_while(|b| **b == b'\\').count();
-            match (in_string, slashes) {
+            // An even number of backslashes is text of the name.
+            match (in_string, slashes % 2) {
                 (false, 0) => Some(plain),
-                (true, 1..) => Some(Quote { slashes, mark: b'"' }),
+                (true, 1) => Some(Quote { slashes, mark: b'"' }),
                 _ => None,
             }
         }

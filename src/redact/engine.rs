@@ -193,10 +193,10 @@ impl Engine {
         if candidates.is_empty() {
             return Looked { outcome: Outcome::Untouched, opens_key, work };
         }
-        let (outcome, lost) = self.apply(text, candidates, tally);
-        match outcome {
-            // What lost against a neighbor and reached beyond it may still hold something.
-            Outcome::Changed(changed) if lost && rounds > 1 => {
+        match self.apply(text, candidates, tally) {
+            // A replacement gives its neighbors other neighbors: what was glued to a match before
+            // may stand free now. Looking again makes redaction of its own output a no-op.
+            Outcome::Changed(changed) if rounds > 1 => {
                 let again = self.look_with(&changed, field, tally, scratch, rounds - 1);
                 let outcome = match again.outcome {
                     Outcome::Untouched => Outcome::Changed(changed),
@@ -208,12 +208,7 @@ impl Engine {
         }
     }
 
-    fn apply(
-        &self,
-        text: &str,
-        candidates: &mut Vec<Candidate>,
-        tally: &mut [u64],
-    ) -> (Outcome, bool) {
+    fn apply(&self, text: &str, candidates: &mut Vec<Candidate>, tally: &mut [u64]) -> Outcome {
         candidates.retain(|found| {
             let shadow = self.action(found.rule) == RawAction::Count;
             if shadow {
@@ -221,19 +216,19 @@ impl Engine {
             }
             !shadow
         });
-        let lost = candidate::merge(candidates, &self.rules);
+        candidate::merge(candidates, &self.rules);
         if candidates.is_empty() {
-            return (Outcome::Untouched, false);
+            return Outcome::Untouched;
         }
         for found in candidates.iter() {
             count(tally, found.rule);
         }
         if candidates.iter().any(|found| self.action(found.rule) == RawAction::DropLine) {
-            return (Outcome::DropLine, false);
+            return Outcome::DropLine;
         }
         match candidate::apply(text, candidates, |found, value| self.replacement(found, value)) {
-            Some(changed) => (Outcome::Changed(changed), lost),
-            None => (Outcome::Failed, false),
+            Some(changed) => Outcome::Changed(changed),
+            None => Outcome::Failed,
         }
     }
 
@@ -290,7 +285,7 @@ impl Search<'_> {
                     let found = keys.find(
                         raw,
                         (hit.start, hit.end),
-                        strings.outer_at(hit.end),
+                        strings.string_at(hit.end),
                         &is_ours,
                         &mut self.work,
                     );
@@ -308,7 +303,7 @@ impl Search<'_> {
                 }
                 Finder::Detector(RawDetector::Cookie) if hit.is_key => {
                     let found = &mut *self.found;
-                    let outer = strings.outer_at(hit.end);
+                    let outer = strings.string_at(hit.end);
                     cookie::find(raw, hit.end, outer, &mut self.work, |start, end| {
                         if raw.get(start..end).is_some_and(|value| !engine.is_ours(value)) {
                             found.push(Candidate::plain(start, end, hit.rule));

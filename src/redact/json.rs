@@ -2,6 +2,11 @@
 
 use super::boundary::at;
 
+/// Says of a place that it is inside of a string of JSON, which ends at the next quote that has an
+/// even number of backslashes before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InString;
+
 /// Walks over the JSON of a line once, from left to right.
 pub(super) struct Strings<'a> {
     text: &'a [u8],
@@ -42,8 +47,8 @@ impl<'a> Strings<'a> {
         self.inside
     }
 
-    /// The backslashes before the quote that ends the string around `to`, if one is.
-    pub(super) fn outer_at(&mut self, to: usize) -> Option<usize> {
-        self.is_inside(to).then_some(0)
+    /// The mark of being inside of a string at `to`.
+    pub(super) fn string_at(&mut self, to: usize) -> Option<InString> {
+        self.is_inside(to).then_some(InString)
     }
 }

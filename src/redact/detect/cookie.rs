@@ -2,6 +2,7 @@
 
 use super::value::{self, Shape};
 use crate::redact::boundary::at;
+use crate::redact::json::InString;
 
 /// Names in `Set-Cookie` that are not cookies.
 const ATTRIBUTES: [&[u8]; 8] =
@@ -11,7 +12,7 @@ const ATTRIBUTES: [&[u8]; 8] =
 pub(in crate::redact) fn find(
     text: &[u8],
     name_end: usize,
-    outer: Option<usize>,
+    outer: Option<InString>,
     work: &mut usize,
     mut found: impl FnMut(usize, usize),
 ) {
@@ -61,7 +62,7 @@ fn header_value(text: &[u8], name_end: usize) -> Option<usize> {
     Some(value::skip_blanks(text, i))
 }
 
-fn extent(text: &[u8], start: usize, outer: Option<usize>, work: &mut usize) -> (usize, usize) {
+fn extent(text: &[u8], start: usize, outer: Option<InString>, work: &mut usize) -> (usize, usize) {
     match value::value_at(text, start, outer, work) {
         Some(value) if matches!(value.shape, Shape::Quoted(_)) => (value.start, value.end),
         Some(value) if value.shape == Shape::Nested => (value.start + 1, value.end - 1),

@@ -59,28 +59,25 @@ pub(in crate::redact) fn remains(text: &[u8], from: usize, mut found: impl FnMut
 /// Where the text stops to look like the inside of a key.
 fn body_end(text: &[u8], body: usize) -> usize {
     let mut i = body;
-    while i < text.len() {
-        let inside = match at(text, i) {
-            b'\\' => matches!(at(text, i + 1), b'n' | b'r' | b'\\' | b'/'),
-            byte => {
-                byte.is_ascii_alphanumeric()
-                    || matches!(
-                        byte,
-                        b'+' | b'/' | b'=' | b'-' | b',' | b':' | b'.' | b'(' | b')' | b'@' | b'_'
-                    )
-                    || byte.is_ascii_whitespace()
+    loop {
+        i += match at(text, i) {
+            // An escape goes whole or not at all.
+            b'\\' => {
+                let slashes = text.iter().skip(i).take_while(|b| **b == b'\\').count();
+                match at(text, i + slashes) {
+                    b'n' | b'r' | b'/' => slashes + 1,
+                    _ => return i,
+                }
             }
+            byte if is_base64(byte) || is_header_mark(byte) => 1,
+            byte if byte.is_ascii_whitespace() => 1,
+            _ => return i,
         };
-        if !inside {
-            break;
-        }
-        i += 1;
     }
-    // The escape in front of a closing quote belongs to the quote.
-    while i > body && at(text, i) == b'"' && at(text, i - 1) == b'\\' {
-        i -= 1;
-    }
-    i
+}
+
+fn is_header_mark(byte: u8) -> bool {
+    matches!(byte, b'-' | b',' | b':' | b'.' | b'(' | b')' | b'@' | b'_')
 }
 
 /// A line inside of a key: what of it has to go, and whether the key ends here.

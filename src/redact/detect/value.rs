@@ -1,6 +1,7 @@
 //! Where the value of a field begins and ends, in whatever notation the line is written.
 
 use crate::redact::boundary::{at, before};
+use crate::redact::json::InString;
 use crate::redact::view::{color_len, hex};
 
 /// How far the end of a quoted or bare value is looked for.
@@ -65,18 +66,18 @@ fn is_escaped_color(text: &[u8], i: usize) -> bool {
     text.get(i..i + 6).is_some_and(|escape| escape.eq_ignore_ascii_case(b"\\u001b"))
 }
 
-/// The value that begins at `i`, blanks already skipped. `outer`: the backslashes of the quote
-/// that ends the string around it, which the value cannot reach beyond.
+/// The value that begins at `i`, blanks already skipped. `outer`: it is inside of a string of
+/// JSON, beyond which it cannot reach.
 pub(in crate::redact) fn value_at(
     text: &[u8],
     i: usize,
-    outer: Option<usize>,
+    outer: Option<InString>,
     work: &mut usize,
 ) -> Option<Value> {
     let prefixed = matches!(at(text, i), b'u' | b'b' | b'r' | b'f' | b'@');
     let open = i + usize::from(prefixed && matches!(at(text, i + 1), b'"' | b'\''));
     if let Some(quote) = quote_at(text, open) {
-        if quote.mark == b'"' && outer.is_some_and(|outer| quote.slashes <= outer) {
+        if quote.mark == b'"' && outer.is_some() && quote.slashes % 2 == 0 {
             return None;
         }
         let start = open + quote.len();
@@ -100,7 +101,7 @@ fn quoted_end(
     text: &[u8],
     start: usize,
     quote: Quote,
-    outer: Option<usize>,
+    outer: Option<InString>,
     work: &mut usize,
 ) -> Option<usize> {
     let limit = text.len().min(start + VALUE_BYTES_MAX);
@@ -112,7 +113,7 @@ fn quoted_end(
         if byte == b'\\' {
             slashes += 1;
         } else {
-            if byte == b'"' && outer.is_some_and(|outer| slashes <= outer) {
+            if byte == b'"' && outer.is_some() && slashes % 2 == 0 {
                 *work += i - start;
                 return Some(i - slashes);
             }
@@ -133,7 +134,7 @@ fn quoted_end(
 
 /// The end of a balanced object or list; strings in it may hold any bracket. One that is not
 /// closed, as in a line that was cut, reaches to the end of what is around it.
-fn nested_end(text: &[u8], start: usize, outer: Option<usize>, work: &mut usize) -> usize {
+fn nested_end(text: &[u8], start: usize, outer: Option<InString>, work: &mut usize) -> usize {
     let mut depth = 0usize;
     let mut i = start;
     let mut string: Option<usize> = None;
@@ -141,11 +142,17 @@ fn nested_end(text: &[u8], start: usize, outer: Option<usize>, work: &mut usize)
     while i < text.len() {
         let byte = at(text, i);
         match (byte, string) {
-            (b'"', _) if outer.is_some_and(|outer| slashes <= outer) => break,
+            (b'"', _) if outer.is_some() && slashes % 2 == 0 => {
+                i -= slashes;
+                break;
+            }
             (b'"', None) => string = Some(slashes),
             (b'"', Some(open)) if slashes % (2 * (open + 1)) == open => string = None,
             // The text around the value ends before the value does.
-            (b'"', Some(open)) if slashes < open => break,
+            (b'"', Some(open)) if slashes < open => {
+                i -= slashes;
+                break;
+            }
             (b'{' | b'[', None) => depth += 1,
             (b'}' | b']', None) => {
                 depth -= 1;
