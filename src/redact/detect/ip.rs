@@ -38,7 +38,7 @@ fn address_in(text: &[u8], from: usize, to: usize) -> Option<(usize, usize)> {
     }
     let host = whole.split(':').next().unwrap_or(whole);
     let address: Ipv4Addr = host.parse().ok()?;
-    let version = before(text, from) == b'v' || at(text, to) == b'-';
+    let version = at(text, to) == b'-' && at(text, to + 1).is_ascii_alphanumeric();
     (tells(address) && !version).then_some((from, from + host.len()))
 }
 

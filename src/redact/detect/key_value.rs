@@ -6,6 +6,7 @@ use regex::bytes::Regex;
 use super::value::{self, Quote, Shape, Value, quote_at, skip_blanks};
 use crate::config::redaction::RawValidator;
 use crate::redact::boundary::{at, before};
+use crate::redact::json::InString;
 use crate::redact::validate::is_valid;
 
 /// Longest name of a field.
@@ -88,6 +89,7 @@ impl Keys {
         &self,
         text: &[u8],
         hit: (usize, usize),
+        outer: Option<InString>,
         is_ours: &dyn Fn(&[u8]) -> bool,
         work: &mut usize,
     ) -> Option<Found> {
@@ -97,9 +99,12 @@ impl Keys {
         if !is_segment_start(text, hit.0, field.name.0, hit.1) || self.keeps(&flatten(name)) {
             return None;
         }
+        // A name in plain quotes is itself a string, which ends before the value.
+        let outer = outer
+            .filter(|_| field.quote.is_none_or(|quote| quote.slashes > 0 || quote.mark != b'"'));
         let value = match field.joint {
             Joint::Element => element_value(text, &field, work)?,
-            _ => value::value_at(text, field.value, work)?,
+            _ => value::value_at(text, field.value, outer, work)?,
         };
         let value = without_scheme(text, value);
         let content = text.get(value.start..value.end)?;
@@ -204,6 +209,11 @@ fn joint_at(text: &[u8], name: (usize, usize)) -> Option<Field> {
     }
     let quote = quote_at(text, i);
     i += quote.map_or(0, Quote::len);
+    // An even number of backslashes is text; the quote behind it ends a plain string.
+    let quote = quote.map(|quote| match quote.slashes % 2 {
+        0 => Quote { slashes: 0, ..quote },
+        _ => quote,
+    });
     let after_name = i;
     i = skip_blanks(text, i);
     let (joint, len) = match (at(text, i), at(text, i + 1)) {
@@ -243,7 +253,8 @@ fn joint_at(text: &[u8], name: (usize, usize)) -> Option<Field> {
 /// `<password>` or `<ns:password>`.
 fn is_element(text: &[u8], name: usize) -> bool {
     if before(text, name) == b'<' {
-        return true;
+        // Behind `=` or `:` stands a value, which may be one that was replaced.
+        return name < 2 || !matches!(before(text, name - 1), b'=' | b':');
     }
     let prefix = text
         .get(..name.saturating_sub(1))
@@ -256,22 +267,25 @@ fn is_element(text: &[u8], name: usize) -> bool {
     prefix > 0 && before(text, name - 1 - prefix) == b'<'
 }
 
-/// The text up to the end of the element. Without one it is no element: `<secret>` alone may be
-/// our own output.
+/// The text up to the end tag, without tags in it: `<secret>` alone may be our own output.
 fn element_value(text: &[u8], field: &Field, work: &mut usize) -> Option<Value> {
     let start = field.value;
     let name = text.get(field.name.0..field.name.1)?;
     let rest = text.get(start..text.len().min(start + ELEMENT_BYTES_MAX))?;
-    *work += rest.len();
-    let end = memchr::memmem::find_iter(rest, name).find_map(|at| {
-        let before = rest.get(..at)?;
-        // A prefix stands between the slash and the name.
-        let prefix = before.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b':');
-        let before = before.get(..at - prefix.count())?;
-        let open = before.strip_suffix(b"</").or_else(|| before.strip_suffix(b"<\\/"))?;
-        Some(open.len())
-    })?;
-    Some(Value { start, end: start + end, shape: Shape::Bare })
+    let (open, rest) = match rest.strip_prefix(b"<![CDATA[") {
+        Some(data) => (start + 9, data),
+        None => (start, rest),
+    };
+    let len = memchr::memchr2(b'<', b'"', rest).unwrap_or(rest.len());
+    *work += len;
+    let tag = rest.get(len..)?.strip_prefix(b"<")?;
+    let tag = tag.strip_prefix(b"\\").unwrap_or(tag).strip_prefix(b"/")?;
+    let prefix = tag.iter().take(32).position(|b| *b == b':').map_or(0, |colon| colon + 1);
+    let closes = |tag: &[u8]| tag.strip_prefix(name).is_some_and(|end| at(end, 0) == b'>');
+    let closed = closes(tag) || tag.get(prefix..).is_some_and(closes);
+    let content = rest.get(..len)?;
+    let len = content.strip_suffix(b"]]>").map_or(len, <[u8]>::len);
+    closed.then_some(Value { start: open, end: open + len, shape: Shape::Bare })
 }
 
 /// Schemes of the `Authorization` header; what follows is the secret, the scheme is kept.
