@@ -17,6 +17,10 @@ pub const QUERY_DEPTH_MAX: usize = 200;
 /// memory. The limit on series in an answer is the user's.
 pub const QUERY_SERIES_MAX: usize = 1_000_000;
 pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
+/// Newest lines from which patterns are mined, and steps of a pattern that are filled up with
+/// zeros.
+pub const PATTERN_ROWS_MAX: usize = 200_000;
+pub const PATTERN_STEPS_MAX: usize = 11_000;
 /// Compiled size of one user regex; the crate's own default of 10 MiB, made explicit.
 pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Entries a source may have read that are not yet in the WAL, per source.

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::alert::{self, GroupDefaults, Origin, RuleFile};
 use crate::clock::SharedClock;
+use crate::collect::PARSE_PIPELINE_PREFIX;
 use crate::config::pipeline::Node;
 use crate::config::{Config, Diagnostic, Limits};
 use crate::pipeline::{Discover, Guard, Library, Pipeline, PipelineMetrics, Setup};
@@ -131,7 +132,7 @@ fn hash_key(loaded: &Loaded, ground: &Ground) -> Result<Option<Vec<u8>>, String>
 /// The named pipelines: shipped, of the configuration, and those written inside sources. All are
 /// compiled once here, so that faults show at start and not with the first line.
 fn build_pipelines(loaded: &Loaded, ground: &Ground) -> Result<Pipelines, Vec<Diagnostic>> {
-    let mut library = Library::shipped()?;
+    let mut library = Library::with_shipped()?;
     for (name, stages) in super::sources::named_pipelines(&loaded.config) {
         library.add(&loaded.file, &name, stages);
     }
@@ -168,7 +169,12 @@ pub struct Pipelines {
 const PIPELINES_MAX: usize = 1000;
 
 impl Pipelines {
+    /// `parse:json`, as a container's label has it, is a pipeline of that one stage.
     fn compile(&self, name: &str) -> Result<Pipeline, Vec<Diagnostic>> {
+        if let Some(format) = name.strip_prefix(PARSE_PIPELINE_PREFIX) {
+            let stage = Node::map_of([("parse", Node::text(format))]);
+            return Pipeline::compile(&self.file, &Node::list_of([stage]), &self.setup);
+        }
         Pipeline::compile_source(&self.file, &Node::text(name), &self.setup)
     }
 
@@ -184,9 +190,6 @@ impl Pipelines {
         };
         let made = match name {
             None => guarded(Pipeline::auto()),
-            Some(name) if self.setup.library.get(name).is_none() => {
-                return Err(guarded(Pipeline::auto()));
-            }
             Some(name) => match self.compile(name) {
                 Ok(pipeline) => guarded(pipeline),
                 Err(_) => return Err(guarded(Pipeline::auto())),

@@ -58,6 +58,15 @@ impl Node {
         Node { value, line: to_usize(place.line()), column: to_usize(place.column()) }
     }
 
+    pub fn list_of(items: impl IntoIterator<Item = Node>) -> Node {
+        Node { value: NodeValue::List(items.into_iter().collect()), line: 0, column: 0 }
+    }
+
+    pub fn map_of<'a>(pairs: impl IntoIterator<Item = (&'a str, Node)>) -> Node {
+        let pairs = pairs.into_iter().map(|(key, value)| (Node::text(key), value)).collect();
+        Node { value: NodeValue::Map(pairs), line: 0, column: 0 }
+    }
+
     /// A fault at this value.
     pub fn fault(&self, file: &str, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(file, self.line, self.column, message)

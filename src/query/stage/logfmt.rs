@@ -149,17 +149,15 @@ fn parse_key(path: &str) -> Result<String, String> {
     logfmt_key(path).map_err(|fault| format!("cannot parse expression [{path}]: {fault}"))
 }
 
-fn value_piece(row: &mut Row<'_>, line: &str, value: &Cow<'_, str>) -> Piece {
-    let damaged = memchr::memmem::find(value.as_bytes(), b"\xef\xbf\xbd").is_some();
-    if damaged {
+fn value_piece(row: &mut Row<'_>, line: &str, value: &str) -> Piece {
+    if memchr::memmem::find(value.as_bytes(), b"\xef\xbf\xbd").is_some() {
         return row.keep(&value.replace('\u{fffd}', " "));
     }
-    if let Cow::Borrowed(text) = value {
-        let start = (text.as_ptr() as usize).wrapping_sub(line.as_ptr() as usize);
-        let end = start.wrapping_add(text.len());
-        if line.get(start..end) == Some(*text) {
-            return row.line.within(start, end);
-        }
+    // Values without escapes are pieces of the line; their place tells which.
+    let start = (value.as_ptr() as usize).wrapping_sub(line.as_ptr() as usize);
+    let end = start.wrapping_add(value.len());
+    if line.get(start..end) == Some(value) {
+        return row.line.within(start, end);
     }
     row.keep(value)
 }

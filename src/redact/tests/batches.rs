@@ -185,4 +185,3 @@ fn streams_of_text_are_copied_line_by_line() {
     assert_eq!(counts.lines, 5);
     assert_eq!(counts.rules, [("github-token".to_owned(), 1), ("email".to_owned(), 1)]);
 }
-

@@ -173,4 +173,3 @@ fn leaves_what_only_looks_like_it() {
         assert_eq!(redactor.redact_text(line), line);
     }
 }
-

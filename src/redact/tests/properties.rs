@@ -161,4 +161,3 @@ fn work_grows_no_faster_than_the_line() {
         assert!(large <= 17 * small.max(256 * 1024), "{piece:?}: {small} then {large}");
     }
 }
-
