@@ -26,7 +26,7 @@ pub(crate) fn bench() -> Bench {
     let setup = Setup {
         metrics: PipelineMetrics::new(&metrics),
         clock: clock.shared(),
-        library: Library::shipped().unwrap(),
+        library: Library::with_shipped().unwrap(),
     };
     Bench { metrics, clock, setup }
 }
