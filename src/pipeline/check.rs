@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::{SimClock, SystemClock};
+use crate::clock::SimClock;
 use crate::config::pipeline::{RawPipelineFile, RawPipelineTest, RawTestExpect};
 use crate::config::{Diagnostic, Limits, parse_yaml_plain};
-use crate::metrics::Metrics;
 use crate::model::{Batch, Entry, Labels, StreamBatch, TENANT_DEFAULT, Timestamp};
 
 use super::compile::Setup;
 use super::run::Pipeline;
 use super::times::rfc3339;
-use super::{Discover, Guard, Library, PipelineMetrics};
+use super::{Discover, Guard};
 
 /// What came of the tests of one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,15 +24,14 @@ pub struct TestReport {
 /// Compiles the pipeline of a file and runs its tests: each line alone through the stages, then
 /// what every source gets (`service_name`, `detected_level`, label limits). Faults are returned
 /// where the file does not compile.
-pub fn run_tests(file: &str, text: &str) -> Result<TestReport, Vec<Diagnostic>> {
+pub fn run_tests(file: &str, text: &str, setup: &Setup) -> Result<TestReport, Vec<Diagnostic>> {
     let raw: RawPipelineFile = parse_yaml_plain(file, text).map_err(|fault| vec![fault])?;
-    let library = Library::with_shipped()?;
     let mut report = TestReport { name: raw.name.clone(), ..TestReport::default() };
     for (at, test) in raw.tests.iter().enumerate() {
         // Compiled anew for each test, so that state does not leak from one into the next; "now"
         // is when the line was read.
         let now = test.value.input.ts.as_deref().and_then(rfc3339);
-        let setup = setup_at(now, &library);
+        let setup = setup_at(now, setup);
         let pipeline = Pipeline::compile(file, &raw.stages, &setup)?.with_guard(Guard::new(
             &raw.name,
             &Limits::default(),
@@ -52,17 +50,16 @@ pub fn run_tests(file: &str, text: &str) -> Result<TestReport, Vec<Diagnostic>> 
         }
     }
     if raw.tests.is_empty() {
-        Pipeline::compile(file, &raw.stages, &setup_at(None, &library))?;
+        Pipeline::compile(file, &raw.stages, setup)?;
     }
     Ok(report)
 }
 
-fn setup_at(now: Option<Timestamp>, library: &Library) -> Setup {
-    let clock = match now {
-        Some(now) => SimClock::new(now.0).shared(),
-        None => SystemClock::shared(),
-    };
-    Setup { metrics: PipelineMetrics::new(&Metrics::default()), clock, library: library.clone() }
+fn setup_at(now: Option<Timestamp>, setup: &Setup) -> Setup {
+    match now {
+        Some(now) => Setup { clock: SimClock::new(now.0).shared(), ..setup.clone() },
+        None => setup.clone(),
+    }
 }
 
 fn run_test(pipeline: &Pipeline, test: &RawPipelineTest) -> Result<(), String> {

@@ -94,10 +94,8 @@ impl Pipeline {
     }
 
     /// The pipeline of sources that name none: `parse: auto`.
-    pub fn auto(setup: &Setup) -> Pipeline {
-        let mut cx = Compile::new("auto", setup);
-        let steps = super::stages::compile(&mut cx, "parse", &Node::default(), &Node::text("auto"));
-        Pipeline { steps, guard: None, warnings: Vec::new() }
+    pub fn auto() -> Pipeline {
+        Pipeline { steps: super::stages::parse::auto_steps(), guard: None, warnings: Vec::new() }
     }
 
     /// No stages.

@@ -33,7 +33,7 @@ fn json() {
         "- json: {x: 'a | b'}",
         "f:1:10: path \"a | b\", character 2: only '.' or '[' may follow a key; put other names in quotes",
     );
-    check_fault("- json:", "f:1:8: stage json needs the key \"expressions\"");
+    check_fault("- json:", "f:1:7: stage json needs the key \"expressions\"");
 }
 
 #[test]
