@@ -106,7 +106,7 @@ fn faults_have_a_place() {
         ),
         (
             "sources:\n- {docker: {}, name: a}\n- {journal: {}, name: a}",
-            "f:3:22: source name \"a\" is empty or given twice",
+            "f:3:23: source name \"a\" is empty or given twice",
         ),
         (
             "sources:\n- docker: {start: soon}",
