@@ -7,14 +7,16 @@
 
 mod backoff;
 mod batch;
+mod build;
 mod context;
+mod detect;
 mod docker;
 mod files;
 mod held;
 mod journald;
 mod line;
 mod md5;
-pub mod push;
+mod promtail;
 mod relabel;
 mod settings;
 mod status;
@@ -23,5 +25,6 @@ pub use docker::{DockerSource, PARSE_PIPELINE_PREFIX};
 pub use files::FilesSource;
 pub use journald::JournalSource;
 
+pub use build::{BuiltSources, Source, SourceDeps, build};
 pub use batch::{MemoryPositions, Positions, Shutdown, SourceBatch};
 pub use status::{SourceCounters, SourceState, SourceStatus, StatusHandle, TargetStatus};

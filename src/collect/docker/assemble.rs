@@ -23,6 +23,8 @@ pub(super) struct Assembler {
     terminal: bool,
     streams: [StreamState; 2],
     pub cut_lines: u64,
+    /// Messages that were no repeats.
+    pub accepted: u64,
 }
 
 #[derive(Debug, Default)]
@@ -119,6 +121,7 @@ impl Assembler {
         if self.ring.is_repeat(&seen) {
             return;
         }
+        self.accepted += 1;
         let text = if self.terminal { join_terminal(&text) } else { text };
         let ends = text.ends_with(b"\n");
         let state = &mut self.streams[stream.index()];

@@ -106,9 +106,9 @@ impl Follow {
         }
         loop {
             let began = Instant::now();
-            let newest_ns = assembler.newest_ns();
+            let accepted = assembler.accepted;
             let end = self.read(container, assembler, shutdown).await;
-            if assembler.newest_ns() != newest_ns || began.elapsed() > Duration::from_secs(10) {
+            if assembler.accepted != accepted || began.elapsed() > Duration::from_secs(10) {
                 backoff.reset();
             }
             let wait = match end {
