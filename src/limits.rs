@@ -17,6 +17,10 @@ pub const QUERY_DEPTH_MAX: usize = 200;
 /// memory. The limit on series in an answer is the user's.
 pub const QUERY_SERIES_MAX: usize = 1_000_000;
 pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
+/// Newest lines from which patterns are mined, and steps of a pattern that are filled up with
+/// zeros.
+pub const PATTERN_ROWS_MAX: usize = 200_000;
+pub const PATTERN_STEPS_MAX: usize = 11_000;
 /// Compiled size of one user regex; the crate's own default of 10 MiB, made explicit.
 pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Entries a source may have read that are not yet in the WAL, per source.
@@ -124,6 +128,23 @@ pub const SOURCE_STREAMS_MAX: usize = 5_000;
 /// Lines and bytes of one joined record (promtail's default of 128 lines cuts Java traces).
 pub const MULTILINE_LINES_MAX: usize = 1_000;
 pub const MULTILINE_BYTES_MAX: usize = LINE_BYTES_MAX;
+
+/// Alerts and groups that the notifier holds at once; a storm beyond this is a fault of a rule.
+pub const NOTIFY_ALERTS_MAX: usize = 10_000;
+pub const NOTIFY_GROUPS_MAX: usize = 10_000;
+/// Annotations, expression and link of one alert.
+pub const NOTIFY_ALERT_BYTES_MAX: usize = 16 * 1024;
+/// Messages waiting, and alerts in one message; more are counted in the text.
+pub const NOTIFY_JOBS_MAX: usize = 2000;
+pub const NOTIFY_JOB_ALERTS_MAX: usize = 100;
+/// Dead letters kept for a look; the oldest go first.
+pub const NOTIFY_DEAD_MAX: usize = 500;
+pub const NOTIFY_SILENCES_MAX: usize = 5000;
+pub const NOTIFY_SILENCE_TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Batches of alerts between the rule engine and the notifier; when it is full, rules wait.
+pub const NOTIFY_QUEUE_BATCHES_MAX: usize = 64;
+/// Bytes of a receiver's answer that are looked at.
+pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Series a rule's query may give before the rule's own limit cuts them by value.
 pub const RULE_SERIES_MAX: usize = 20_000;
 

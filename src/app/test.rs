@@ -1,18 +1,15 @@
 //! `stockade test`: runs the `tests:` of pipeline, redaction and alert files, shipped or yours.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::Exit;
 use super::cli::TestArgs;
 use super::control::join;
-use super::evaluate::RuleQueries;
 use super::rules::read_rule_file;
-use crate::alert::{self, Evaluate, GroupDefaults, RuleFile};
+use crate::alert::{self, GroupDefaults, RuleFile};
+use crate::clock::SystemClock;
 use crate::config::Diagnostic;
-use crate::model::{Entry, Labels};
-use crate::query::Engine;
-use crate::store::read::MemoryLogs;
+use crate::metrics::Metrics;
 use crate::{pipeline, redact};
 
 /// How the tests of one file went.
@@ -114,7 +111,10 @@ fn run_file(path: &Path) -> Result<Outcome, Vec<Diagnostic>> {
 }
 
 fn pipeline_outcome(file: &str, text: &str) -> Result<Outcome, Vec<Diagnostic>> {
-    let report = pipeline::run_tests(file, text)?;
+    let metrics = pipeline::PipelineMetrics::new(&Metrics::default());
+    let library = pipeline::Library::with_shipped()?;
+    let setup = pipeline::Setup { metrics, clock: SystemClock::shared(), library };
+    let report = pipeline::run_tests(file, text, &setup)?;
     let failures = report.failures.iter().map(ToString::to_string).collect();
     Ok(Outcome { file: file.to_owned(), passed: report.passed, failures })
 }
@@ -130,14 +130,7 @@ fn redaction_outcome(set: &redact::RuleSet) -> Result<Outcome, Vec<Diagnostic>> 
 }
 
 fn alert_outcome(file: &RuleFile) -> Outcome {
-    let load = |lines: Vec<(Labels, Entry)>| -> Arc<dyn Evaluate> {
-        let mut logs = MemoryLogs::default();
-        for (labels, entry) in lines {
-            logs.add(crate::model::TENANT_DEFAULT, &labels, entry);
-        }
-        Arc::new(RuleQueries(Engine::new(Arc::new(logs))))
-    };
-    let report = alert::run_tests(file, &load);
+    let report = alert::run_tests(file);
     let failures = report.failures.iter().map(ToString::to_string).collect();
     Outcome { file: file.name.clone(), passed: report.passed, failures }
 }

@@ -55,6 +55,11 @@ pub(super) struct Labeling {
 }
 
 impl Labeling {
+    /// Whether the hidden labels are looked at.
+    pub fn uses_meta(&self) -> bool {
+        self.style == LabelStyle::Promtail || !self.relabel.is_empty()
+    }
+
     /// The labels of a stream, or `None` when a rule drops it. `native` are our own labels,
     /// `meta` the hidden ones that rules may use.
     pub fn labels(&self, native: &[(&str, &str)], meta: &[(String, String)]) -> Option<Labels> {
@@ -62,7 +67,7 @@ impl Labeling {
         if self.style == LabelStyle::Native {
             set.extend(native.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
         }
-        if self.style == LabelStyle::Promtail || !self.relabel.is_empty() {
+        if self.uses_meta() {
             set.extend(meta.iter().cloned());
         }
         for (name, value) in &self.fixed {

@@ -8,8 +8,10 @@
 mod backoff;
 mod batch;
 mod context;
+mod docker;
 mod files;
 mod held;
+mod journald;
 mod line;
 mod md5;
 pub mod push;
@@ -17,7 +19,9 @@ mod relabel;
 mod settings;
 mod status;
 
+pub use docker::{DockerSource, PARSE_PIPELINE_PREFIX};
 pub use files::FilesSource;
+pub use journald::JournalSource;
 
 pub use batch::{MemoryPositions, Positions, Shutdown, SourceBatch};
 pub use status::{SourceCounters, SourceState, SourceStatus, StatusHandle, TargetStatus};

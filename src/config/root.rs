@@ -10,7 +10,7 @@ use super::notify::RawNotify;
 use super::pipeline::Node;
 use super::redaction::RawRedaction;
 use super::sources::{RawScrapeConfig, RawSources};
-use super::store::RawRetention;
+use super::retention::Retention;
 use super::{Diagnostic, Spanned, parse_yaml};
 
 /// `stockade.yaml`.
@@ -26,10 +26,13 @@ pub struct Config {
     /// Pipelines by name, beside the shipped ones.
     pub pipelines: BTreeMap<String, Node>,
     pub redaction: RawRedaction,
-    pub retention: RawRetention,
+    pub retention: Retention,
     pub limits: Limits,
     pub alerts: Alerts,
+    /// Receivers and routes as in alertmanager.yml, written in place ...
     pub notify: Option<RawNotify>,
+    /// ... or an alertmanager.yml by path.
+    pub notify_file: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

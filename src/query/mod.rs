@@ -14,8 +14,8 @@ mod tail;
 pub use engine::{Engine, InstantQuery, QueryContext, QueryLimits, RangeQuery};
 pub use error::QueryError;
 pub use explore::{
-    DetectedField, DetectedLabel, FieldKind, FieldParser, FieldQuery, IndexStats, Volume, VolumeBy,
-    VolumeQuery, VolumeSeries,
+    DetectedField, DetectedLabel, DetectedPattern, FieldKind, FieldParser, FieldQuery, IndexStats,
+    PatternQuery, Volume, VolumeBy, VolumeQuery, VolumeSeries,
 };
 pub use result::{
     Categorize, LogRow, QueryData, QueryResult, QueryStats, Sample, Series, StreamGroup,

@@ -58,6 +58,8 @@ pub(super) struct Engine {
     /// Rules that look at digits, addresses or everything and have no literals.
     pub(super) digit_rules: Vec<(u16, RawDetector)>,
     pub(super) everywhere: Vec<u16>,
+    /// Some rule looks at every text, whatever the first scan found.
+    pub(super) scans_all: bool,
     pub(super) labels: HashSet<String>,
     pub(super) own_domains: Vec<String>,
     pub(super) allow_values: HashSet<String>,
@@ -158,7 +160,7 @@ impl Engine {
         let raw = text.as_bytes();
         let Scratch { hits, view_hits, candidates } = scratch;
         self.prefilter.scan(raw, hits);
-        if hits.is_empty() && self.everywhere.is_empty() {
+        if hits.is_empty() && !self.scans_all {
             return Looked::done(Outcome::Untouched);
         }
         candidates.clear();
@@ -259,7 +261,7 @@ impl Search<'_> {
     fn has_value_hits(&self, hits: &Hits) -> bool {
         !(hits.digit_runs.is_empty() && hits.plus_digits.is_empty() && hits.iban_starts.is_empty())
             || hits.literals.iter().any(|hit| !hit.is_key)
-            || !self.engine.everywhere.is_empty()
+            || self.engine.scans_all
     }
 
     /// Rules that need the notation of the line as it is: named fields, cookies, private keys.

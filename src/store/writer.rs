@@ -111,8 +111,8 @@ struct Pending {
 }
 
 impl Writer {
-    pub fn new(shared: Arc<Shared>, segment: Segment, repeats: Repeats) -> Writer {
-        Writer { shared, segment, repeats, written: false }
+    pub fn new(shared: Arc<Shared>, segment: Segment, repeats: Repeats, written: bool) -> Writer {
+        Writer { shared, segment, repeats, written }
     }
 
     pub fn run(mut self) {
@@ -170,7 +170,7 @@ impl Writer {
         } else {
             self.segment.sync().map_err(|error| AppendError::from_io(&error))
         };
-        self.shared.note_wal(refusal.as_ref().or(synced.as_ref().err()), self.segment.bytes());
+        self.shared.note_wal(refusal.as_ref().or(synced.as_ref().err()));
         match synced {
             Ok(()) => {
                 for pending in written {

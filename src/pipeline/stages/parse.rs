@@ -46,10 +46,6 @@ pub(super) fn compile(cx: &mut Compile<'_>, at: &Node, body: &Node) -> Vec<Step>
     vec![Step { name: format!("parse {name}"), stage: Box::new(Parse { only }) }]
 }
 
-pub(in crate::pipeline) fn auto_steps() -> Vec<Step> {
-    vec![Step { name: "parse auto".to_owned(), stage: Box::new(Parse { only: Vec::new() }) }]
-}
-
 impl Stage for Parse {
     fn run(&self, item: &mut Item) {
         let format = match self.only.as_slice() {

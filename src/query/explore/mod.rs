@@ -3,8 +3,10 @@
 
 mod fields;
 mod labels;
+mod patterns;
 mod volume;
 
 pub use fields::{DetectedField, FieldKind, FieldParser, FieldQuery};
 pub use labels::{DetectedLabel, IndexStats};
+pub use patterns::{DetectedPattern, PatternQuery};
 pub use volume::{Volume, VolumeBy, VolumeQuery, VolumeSeries};

@@ -243,13 +243,13 @@ mod tests {
     #[track_caller]
     fn check(
         op: BinaryOp,
-        matching: Option<VectorMatching>,
+        matching: Option<&VectorMatching>,
         left: &[(&str, f64)],
         right: &[(&str, f64)],
         expect: Result<&[(&str, f64)], &str>,
     ) {
         let found =
-            binary(op, Comparison::Filter, matching.as_ref(), vectors(left), vectors(right));
+            binary(op, Comparison::Filter, matching, vectors(left), vectors(right));
         match (found, expect) {
             (Ok(found), Ok(expect)) => {
                 let found = show(found);
@@ -261,9 +261,9 @@ mod tests {
         }
     }
 
-    fn on(labels: &[&str], group: Option<GroupSide>) -> Option<VectorMatching> {
+    fn on(labels: &[&str], group: Option<GroupSide>) -> VectorMatching {
         let labels = labels.iter().map(|l| (*l).to_owned()).collect();
-        Some(VectorMatching { on: true, labels, group, include: Vec::new() })
+        VectorMatching { on: true, labels, group, include: Vec::new() }
     }
 
     #[test]
@@ -291,20 +291,21 @@ mod tests {
         let left = Some(GroupSide::Left);
         check(
             BinaryOp::Div,
-            on(&["a"], left),
+            Some(&on(&["a"], left)),
             &many,
             &one,
             Ok(&[(r#"{a="1", b="x"}"#, 3.0), (r#"{a="1", b="y"}"#, 4.0)]),
         );
         check(
             BinaryOp::Sub,
-            on(&["a"], Some(GroupSide::Right)),
+            Some(&on(&["a"], Some(GroupSide::Right))),
             &one,
             &many,
             Ok(&[(r#"{a="1", b="x"}"#, -4.0), (r#"{a="1", b="y"}"#, -6.0)]),
         );
-        check(BinaryOp::Div, on(&["a"], None), &many, &one, Err("must be explicit"));
-        check(BinaryOp::Div, on(&["a"], None), &one, &many, Err("found duplicate series"));
+        let on_a = on(&["a"], None);
+        check(BinaryOp::Div, Some(&on_a), &many, &one, Err("must be explicit"));
+        check(BinaryOp::Div, Some(&on_a), &one, &many, Err("found duplicate series"));
     }
 
     #[test]

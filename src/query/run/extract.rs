@@ -4,7 +4,9 @@ use crate::model::{Labels, Timestamp};
 use crate::query::error::QueryError;
 use crate::query::stage::{ERROR, LabelFilter, NameId, Pinned};
 use crate::query::stage::{Pipeline, Row, Wanted, Worker, convert, errors, labels_read};
-use crate::query::syntax::ast::{self, Conversion, Grouping, RangeOp, StageKind, Unwrap};
+use crate::query::syntax::ast::{
+    self, Conversion, Grouping, LabelFilter as LabelFilterSyntax, RangeOp, StageKind, Unwrap,
+};
 use crate::store::read::Rows;
 
 /// Turns lines into samples.
@@ -77,9 +79,9 @@ impl Extractor {
         let nothing = range.op == RangeOp::AbsentOverTime
             || grouping.is_some_and(|grouping| grouping.labels.is_empty() && !grouping.without);
         let stages = without_useless_formats(range);
+        let is_grouped = nothing || grouping.is_some_and(|grouping| !grouping.without);
         let wanted = wanted(range, &stages, grouping, nothing);
-        let keeps_errors =
-            matches!(&wanted, Wanted::Only(names) if names.iter().any(|name| name == ERROR));
+        let keeps_errors = is_grouped && asks_for_errors(range, grouping);
         let mut pinned = Pinned::default();
         let measure = measure(range, &mut pinned)?;
         let mut ids = |grouping: &Grouping| -> Vec<NameId> {
@@ -103,7 +105,7 @@ impl Extractor {
             }
         }
         let pipeline = Pipeline::build(&stages, wanted, pinned)
-            .map_err(|error| QueryError::Invalid(format!("parse error : stage {error}")))?;
+            .map_err(|error| QueryError::Invalid(format!("parse error : {error}")))?;
         let only_line_filters =
             stages.iter().all(|stage| matches!(stage.kind, StageKind::LineFilter(_)));
         let need_metadata = !(matches!(identity, Identity::Nothing) && only_line_filters)
@@ -287,6 +289,20 @@ fn wanted(
     names.sort();
     names.dedup();
     if names.is_empty() { Wanted::Nothing } else { Wanted::Only(names) }
+}
+
+/// Whether a filter or the grouping names the error label.
+fn asks_for_errors(range: &ast::RangeAggregation, grouping: Option<&Grouping>) -> bool {
+    let mut filters: Vec<&LabelFilterSyntax> = Vec::new();
+    for stage in &range.log.stages {
+        if let StageKind::LabelFilter(filter) = &stage.kind {
+            filters.push(filter);
+        }
+    }
+    filters.extend(range.unwrap.iter().flat_map(|unwrap| &unwrap.filters));
+    let grouped = grouping.into_iter().flat_map(|grouping| &grouping.labels);
+    filters.iter().flat_map(|filter| filter.label_names()).any(|name| name == ERROR)
+        || grouped.into_iter().any(|name| name == ERROR)
 }
 
 /// A `line_format` whose line nobody reads changes nothing, so it is left out.

@@ -67,7 +67,7 @@ pub fn evaluate(
 
 pub fn compile(log: &LogExpr) -> Result<Pipeline, QueryError> {
     Pipeline::compile(&log.stages)
-        .map_err(|error| QueryError::Invalid(format!("parse error : stage {error}")))
+        .map_err(|error| QueryError::Invalid(format!("parse error : {error}")))
 }
 
 /// Keeps every line whose distance to the one kept before is at least the interval.

@@ -147,18 +147,3 @@ impl LabelFilter {
         }
     }
 }
-
-/// The labels a filter looks at.
-pub(super) fn names<'a>(syntax: &'a Syntax, found: &mut Vec<&'a str>) {
-    match syntax {
-        Syntax::Text(matcher) => found.push(&matcher.name),
-        Syntax::Number { name, .. }
-        | Syntax::Duration { name, .. }
-        | Syntax::Bytes { name, .. }
-        | Syntax::Ip { name, .. } => found.push(name),
-        Syntax::And(left, right) | Syntax::Or(left, right) => {
-            names(left, found);
-            names(right, found);
-        }
-    }
-}

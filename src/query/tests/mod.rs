@@ -1,5 +1,6 @@
 //! Tests of the engine as a whole: scripts, and a naive evaluator to hold it against.
 
+mod api;
 mod naive;
 mod script;
 

@@ -183,7 +183,7 @@ fn answer(
                 let query = RangeQuery {
                     expr,
                     start: Timestamp(0),
-                    end: Timestamp(if is_metric { 60_000_000_000 } else { 3_600_000_000_000 }),
+                    end: Timestamp(if is_metric { 120_000_000_000 } else { 3_600_000_000_000 }),
                     step_ns: 60_000_000_000,
                     interval_ns: 0,
                     limit,

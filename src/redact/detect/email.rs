@@ -32,7 +32,7 @@ pub(in crate::redact) fn find(text: &[u8], sign: usize, own: &[String]) -> Optio
     if local.is_empty() || local.len() > LOCAL_BYTES_MAX || local.ends_with(b".") {
         return None;
     }
-    if matches!(before(text, start), b'@' | b'>' | b'*') && before(text, start) != b'>' {
+    if matches!(before(text, start), b'@' | b'*') {
         return None;
     }
     let end = host_end(text, sign + 1)?;
@@ -67,8 +67,8 @@ fn host_end(text: &[u8], start: usize) -> Option<usize> {
         })
         && is_top_level(last);
     let end = start + host.len();
-    // `a@b.com/x` is fine, `a@b.com@c` and `a@b.com_x` are something else.
-    (is_host && !matches!(at(text, end), b'@' | b'_')).then_some(end)
+    // `a@b.com/x` is fine, `a@b.com_x` is something else.
+    (is_host && at(text, end) != b'_').then_some(end)
 }
 
 fn is_top_level(part: &[u8]) -> bool {

@@ -157,6 +157,11 @@ fn nested_end(text: &[u8], start: usize, work: &mut usize) -> Option<usize> {
 fn bare(text: &[u8], start: usize, work: &mut usize) -> Value {
     let limit = text.len().min(start + VALUE_BYTES_MAX);
     let mut i = start;
+    // `${NAME}` is one thing.
+    if matches!(at(text, i), b'$' | b'#' | b'%') && at(text, i + 1) == b'{' {
+        let close = text.iter().skip(i).take(128).position(|b| *b == b'}');
+        i += close.map_or(0, |close| close + 1);
+    }
     while i < limit && !ends_bare(text, i) {
         i += match at(text, i) {
             b'\\' => text.iter().skip(i).take_while(|b| **b == b'\\').count(),

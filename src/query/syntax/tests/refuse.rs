@@ -169,6 +169,18 @@ fn stages() {
 }
 
 #[test]
+fn templates() {
+    let message = |query| refused(query).message;
+    let line = message("{a=\"b\"} | json | line_format \"{{ nosuch .level }}\"");
+    assert!(
+        line.starts_with("stage '| line_format \"{{ nosuch .level }}\"' : invalid line template: ")
+    );
+    assert!(line.contains("nosuch"));
+    let label = message("{a=\"b\"} | label_format x=\"1\", y=\"{{ .z\"");
+    assert!(label.contains("invalid template for label 'y': "));
+}
+
+#[test]
 fn metrics() {
     check("sum({app=\"api\"})", "1:16", "syntax error: unexpected )");
     check("foo({app=\"api\"}[5m])", "1:1", "syntax error: unexpected IDENTIFIER");
