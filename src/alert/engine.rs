@@ -132,11 +132,50 @@ fn count_of(log: &LogExpr, range: TimeRange) -> MetricExpr {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::model::{Entry, TENANT_DEFAULT};
+    use crate::model::{Entry, Matcher, TENANT_DEFAULT};
     use crate::query::syntax::parse;
-    use crate::store::read::MemoryLogs;
+    use crate::store::read::{
+        LogRead, MemoryLogs, ReadError, RowSink, ScanRequest, ScanStats, StreamStats,
+    };
+
+    /// Counts how often lines are read.
+    #[derive(Default)]
+    struct Counting(MemoryLogs, AtomicUsize);
+
+    impl LogRead for Counting {
+        fn streams(
+            &self,
+            tenant: &str,
+            matchers: &[Matcher],
+            range: TimeRange,
+        ) -> Result<Vec<StreamStats>, ReadError> {
+            self.0.streams(tenant, matchers, range)
+        }
+
+        fn scan(
+            &self,
+            request: &ScanRequest,
+            sink: &mut dyn RowSink,
+        ) -> Result<ScanStats, ReadError> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.scan(request, sink)
+        }
+    }
+
+    #[test]
+    fn history_is_not_read_while_all_is_quiet() {
+        let logs = Arc::new(Counting::default());
+        let reader: Arc<dyn LogRead> = logs.clone();
+        let evaluate = EngineEvaluate::new(Engine::new(reader));
+        let query =
+            r#"count_over_time({a="b"}[5m]) >= 5 unless rate({a="b"}[5m]) < rate({a="b"}[1h])"#;
+        let Expr::Metric(expr) = parse(query).unwrap() else { panic!("a metric query") };
+        assert!(evaluate.instant(TENANT_DEFAULT, &expr, Timestamp(1)).unwrap().is_empty());
+        assert_eq!(logs.1.load(Ordering::Relaxed), 1);
+    }
 
     fn engine(lines: i64) -> EngineEvaluate {
         let mut logs = MemoryLogs::default();
