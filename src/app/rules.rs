@@ -133,7 +133,7 @@ fn hash_key(loaded: &Loaded, ground: &Ground) -> Result<Option<Vec<u8>>, String>
 /// compiled once here, so that faults show at start and not with the first line.
 fn build_pipelines(loaded: &Loaded, ground: &Ground) -> Result<Pipelines, Vec<Diagnostic>> {
     let mut library = Library::with_shipped()?;
-    for (name, stages) in super::sources::named_pipelines(&loaded.config) {
+    for (name, stages) in super::sources::named_pipelines(loaded)? {
         library.add(&loaded.file, &name, stages);
     }
     let setup = Setup {
@@ -189,10 +189,10 @@ impl Pipelines {
             Arc::new(pipeline.with_guard(Guard::new(source, &self.limits, &self.setup.metrics)))
         };
         let made = match name {
-            None => guarded(Pipeline::auto(&self.setup)),
+            None => guarded(Pipeline::auto()),
             Some(name) => match self.compile(name) {
                 Ok(pipeline) => guarded(pipeline),
-                Err(_) => return Err(guarded(Pipeline::auto(&self.setup))),
+                Err(_) => return Err(guarded(Pipeline::auto())),
             },
         };
         let mut by_source = self.by_source.lock();

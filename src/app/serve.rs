@@ -113,7 +113,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     )
     .context("opening the state of alerts")?;
     let intake = Intake::new(store.clone(), rules.clone(), clock.clone(), &metrics);
-    let sources = super::sources::build(&loaded, &store, &clock, &metrics);
+    let sources = super::sources::build(&loaded, &store, &clock, &metrics).map_err(usage)?;
     let whole = Arc::new(Whole {
         config_path: args.config.config.clone(),
         ground,

@@ -22,7 +22,7 @@ pub struct Config {
     /// Absent: docker, journald and /var/log are found by themselves.
     pub sources: RawSources<Node>,
     /// Promtail's way to say the same.
-    pub scrape_configs: Vec<Spanned<RawScrapeConfig<Node>>>,
+    pub scrape_configs: Vec<RawScrapeConfig<Node>>,
     /// Pipelines by name, beside the shipped ones.
     pub pipelines: BTreeMap<String, Node>,
     pub redaction: RawRedaction,
