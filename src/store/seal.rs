@@ -24,7 +24,7 @@ const DAY_NS: i64 = 86_400_000_000_000;
 /// A head with entries of more days than this (clocks gone wrong, old files read in) puts the
 /// oldest of them together, so that it does not become thousands of parts.
 const DAYS_MAX: usize = 16;
-/// How often the age of the head is looked at, and how long a failed seal waits.
+/// How often the age of the head is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
@@ -44,6 +44,10 @@ impl Sealer {
     pub fn wake(&self) {
         self.signals.lock().woken = true;
         self.wake.notify_one();
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.signals.lock().failures
     }
 
     fn settle(&self, failed: bool) {
@@ -75,7 +79,9 @@ pub(super) fn run(shared: &Shared) {
         let more = !failed && !shared.state.read().sealing.is_empty();
         if !more {
             let mut signals = shared.sealer.signals.lock();
-            if failed || !signals.woken {
+            if failed {
+                shared.sealer.wake.wait_for(&mut signals, shared.options.thresholds.seal_retry);
+            } else if !signals.woken {
                 shared.sealer.wake.wait_for(&mut signals, TICK);
             }
             signals.woken = false;
@@ -96,9 +102,8 @@ fn freeze_when_old(shared: &Shared) {
     }
 }
 
-/// Waits until nothing is left to be sealed, or a seal has failed.
-pub(super) fn wait_sealed(shared: &Shared) -> Result<(), StoreError> {
-    let failures = shared.sealer.signals.lock().failures;
+/// Waits until nothing is left to be sealed, or more seals have failed than `failures`.
+pub(super) fn wait_sealed(shared: &Shared, failures: u64) -> Result<(), StoreError> {
     loop {
         if shared.state.read().sealing.is_empty() {
             return Ok(());

@@ -293,13 +293,14 @@ impl Store {
 
     /// Seals the head and waits until it is in parts.
     pub fn flush(&self) -> Result<(), StoreError> {
+        let failures = self.shared.sealer.failures();
         let (answer, frozen) = oneshot::channel();
         self.shared
             .queue
             .push(Job::Freeze { answer: Some(answer) }, u64::MAX)
             .map_err(|_| StoreError::Closed)?;
         frozen.blocking_recv().map_err(|_| StoreError::Closed)?;
-        seal::wait_sealed(&self.shared)
+        seal::wait_sealed(&self.shared, failures)
     }
 
     /// Takes no more batches, writes those that wait, and stops the threads. Entries of the

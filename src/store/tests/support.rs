@@ -17,7 +17,11 @@ pub const DAY0: i64 = 1_795_132_800_000_000_000;
 pub fn options(files: Arc<dyn Files>, clock: &SimClock) -> StoreOptions {
     let mut options = StoreOptions::new("/data", clock.shared(), &Metrics::default());
     options.files = files;
-    options.thresholds = Thresholds { block_bytes: 600, ..Thresholds::default() };
+    options.thresholds = Thresholds {
+        block_bytes: 600,
+        seal_retry: std::time::Duration::from_millis(1),
+        ..Thresholds::default()
+    };
     options.retention.disk_free_stop_bytes = 0;
     options.retention.disk_free_min_bytes = 0;
     options
