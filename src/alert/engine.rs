@@ -30,6 +30,8 @@ impl EngineEvaluate {
             // More than a rule may have, so that a storm is cut by value instead of failing.
             series_max: RULE_SERIES_MAX,
             timeout: RULE_TIMEOUT,
+            // A rule may look back as far as it says: its author knew.
+            length_ns_max: 0,
             ..QueryLimits::default()
         };
         EngineEvaluate { engine, limits }

@@ -81,7 +81,7 @@ impl Inner {
     }
 
     fn link(&self, query: &str, range: TimeRange) -> String {
-        let base = self.options.external_url.trim_end_matches('/');
+        let base = &self.around.external_url;
         format!("{base}/?query={}&start={}&end={}", escaped(query), range.start.0, range.end.0)
     }
 }

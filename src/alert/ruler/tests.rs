@@ -4,3 +4,4 @@ mod api;
 mod restarts;
 mod running;
 mod script;
+mod whole;
