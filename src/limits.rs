@@ -28,6 +28,29 @@ pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 pub const SOURCE_QUEUE_BATCHES_MAX: usize = 8;
 /// Size at which a source hands over what it has read.
 pub const SOURCE_BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Files one source reads; each costs a few kilobytes and a look every two seconds.
+pub const FILES_MAX: usize = 20_000;
+/// Bytes read from one file before the others have their turn.
+pub const FILE_ROUND_BYTES: usize = 256 * 1024;
+/// How much of a large file is read when it was there before the first start.
+pub const FILE_BACKFILL_BYTES: u64 = 10 * 1024 * 1024;
+/// Truncated contents that are remembered so that a copy of one is not read again.
+pub const PAST_FILES_MAX: usize = 1_000;
+/// Folders watched for changes; files elsewhere are only polled.
+pub const WATCHED_FOLDERS_MAX: usize = 1_024;
+/// Logs of containers that are caught up on at the same time: each makes the engine decode all
+/// of the container's files.
+pub const DOCKER_CATCHUPS_MAX: usize = 4;
+/// Frames remembered to drop repeats after a reconnect.
+pub const DOCKER_RING_FRAMES_MAX: usize = 8_192;
+/// Of these, how many go into a position (more when they share one timestamp).
+pub const DOCKER_RING_SAVED: usize = 512;
+/// One answer of the container engine that is read whole.
+pub const DOCKER_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Fields of one journal entry.
+pub const JOURNAL_FIELDS_MAX: usize = 512;
+/// One field of a journal entry other than its message.
+pub const JOURNAL_FIELD_BYTES_MAX: usize = 32 * 1024;
 /// Live tails fall behind by at most this many batches before entries are dropped and counted.
 pub const TAIL_QUEUE_BATCHES_MAX: usize = 1024;
 /// Bytes that batches waiting for slow tails may hold, over all tails; beyond it they are
@@ -106,3 +129,24 @@ pub const SOURCE_STREAMS_MAX: usize = 5_000;
 /// Lines and bytes of one joined record (promtail's default of 128 lines cuts Java traces).
 pub const MULTILINE_LINES_MAX: usize = 1_000;
 pub const MULTILINE_BYTES_MAX: usize = LINE_BYTES_MAX;
+
+/// Alerts and groups that the notifier holds at once; a storm beyond this is a fault of a rule.
+pub const NOTIFY_ALERTS_MAX: usize = 10_000;
+pub const NOTIFY_GROUPS_MAX: usize = 10_000;
+/// Annotations, expression and link of one alert.
+pub const NOTIFY_ALERT_BYTES_MAX: usize = 16 * 1024;
+/// Messages waiting, and alerts in one message; more are counted in the text.
+pub const NOTIFY_JOBS_MAX: usize = 2000;
+pub const NOTIFY_JOB_ALERTS_MAX: usize = 100;
+/// Dead letters kept for a look; the oldest go first.
+pub const NOTIFY_DEAD_MAX: usize = 500;
+pub const NOTIFY_SILENCES_MAX: usize = 5000;
+pub const NOTIFY_SILENCE_TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Batches of alerts between the rule engine and the notifier; when it is full, rules wait.
+pub const NOTIFY_QUEUE_BATCHES_MAX: usize = 64;
+/// Bytes of a receiver's answer that are looked at.
+pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Series a rule's query may give before the rule's own limit cuts them by value.
+pub const RULE_SERIES_MAX: usize = 20_000;
+
+const _: () = assert!(RULE_ALERTS_MAX <= RULE_SERIES_MAX);

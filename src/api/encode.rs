@@ -65,7 +65,7 @@ pub fn float(value: f64) -> String {
     }
 }
 
-fn point(out: &mut String, ts: Timestamp, value: f64) {
+pub fn point(out: &mut String, ts: Timestamp, value: f64) {
     out.push('[');
     seconds(out, ts);
     let _ = write!(out, ",\"{}\"]", float(value));

@@ -216,7 +216,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/flush", post(admin::flush))
         .route("/-/reload", post(admin::reload))
         .route("/loki/api/v1/status/buildinfo", get(admin::buildinfo))
-        .route("/stockade/api/v1/status", get(admin::status));
+        .route("/stockade/api/v1/status", get(admin::status))
+        .route("/runbooks/{alert}", get(rules::runbook));
     let mut router = Router::new().merge(queries).merge(ruler).merge(own);
     for asset in crate::ui::ASSETS {
         let path = format!("/{}", asset.path);

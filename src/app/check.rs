@@ -22,13 +22,13 @@ pub fn check(args: &ConfigArg) -> Result<(), Exit> {
     let mut keep = |found: Vec<Diagnostic>| faults.extend(found);
     let rules = build_rules(&loaded, &ground, None).map_err(&mut keep).ok();
     let alerts = load_alert_rules(&loaded).map_err(&mut keep).ok();
-    let slack = std::env::var("SLACK_WEBHOOK_URL").ok();
+    let slack = super::notify::slack_webhook_url();
     super::notify::plan(&loaded, slack.as_deref()).map(drop).unwrap_or_else(&mut keep);
     super::sources::check(&loaded).unwrap_or_else(&mut keep);
     if !faults.is_empty() {
         return Err(told(&faults));
     }
-    for warning in rules.iter().flat_map(|rules| rules.warnings()) {
+    for warning in rules.iter().flat_map(|rules| rules.pipelines.warnings()) {
         eprintln!("warning: {warning}");
     }
     let groups: usize = alerts.iter().flatten().map(|file| file.groups.len()).sum();

@@ -13,7 +13,7 @@ use crate::api::{BoxFuture, Control};
 use crate::clock::SharedClock;
 use crate::collect::StatusHandle;
 use crate::config::{Diagnostic, Limits};
-use crate::notify::Notifier;
+use crate::notify::Handle;
 use crate::store::Store;
 
 /// The running parts, as reload and status need them.
@@ -24,7 +24,7 @@ pub struct Whole {
     pub limits: Arc<ArcSwap<Limits>>,
     pub store: Arc<Store>,
     pub ruler: Ruler,
-    pub notifier: Notifier,
+    pub notifier: Handle,
     pub sources: Vec<StatusHandle>,
     pub clock: SharedClock,
     pub started_at_ns: i64,
@@ -90,12 +90,23 @@ impl Control for Desk {
             },
             "store": whole.store.status(),
             "sources": sources,
-            "notify": whole.notifier.status(),
+            "notify": {
+                "receivers": whole.notifier.receivers(),
+                "waiting": whole.notifier.outbox().len(),
+                "dead_letters": whole.notifier.dead_letters().len(),
+            },
         })
     }
 
+    /// The file as it stands, variables not expanded, and redacted like any other text.
     fn config(&self) -> String {
-        super::dump::config(&self.0)
+        let Some(path) = &self.0.config_path else {
+            return "# no configuration file: everything has its default\n".to_owned();
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => self.0.rules.load().redactor.redact_text(&text).into_owned(),
+            Err(error) => format!("# {}: {error}\n", path.display()),
+        }
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<String, String>> {

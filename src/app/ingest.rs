@@ -1,7 +1,6 @@
 //! The road of a line: redact, pipeline, guard, discovery, store. One place, so that no input
 //! can take another road.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, mpsc};
 
+use super::rules::Pipelines;
 use crate::api::{BoxFuture, Ingest, PushBody, PushFailure, PushOutcome};
 use crate::clock::SharedClock;
 use crate::collect::SourceBatch;
@@ -17,16 +17,14 @@ use crate::config::Limits;
 use crate::limits;
 use crate::metrics::{Counters, Metrics};
 use crate::model::{Batch, StreamBatch, Timestamp};
-use crate::pipeline::{Discover, Pipeline};
+use crate::pipeline::Discover;
 use crate::redact::{Redacted, Redactor};
 use crate::store::{AppendError, Store, TailBatch};
 
 /// Everything that a reload swaps at once.
 pub struct Rules {
     pub redactor: Arc<Redactor>,
-    pub pipelines: BTreeMap<String, Arc<Pipeline>>,
-    /// For sources that name no pipeline.
-    pub default_pipeline: Arc<Pipeline>,
+    pub pipelines: Pipelines,
     pub discover: Discover,
     pub limits: Arc<Limits>,
 }
@@ -184,13 +182,11 @@ impl Intake {
         let rules = self.rules.load();
         let source = &*delivered.source;
         let redacted = rules.redactor.redact(delivered.batch, source).into_inner();
-        let pipeline = match delivered.pipeline.as_deref() {
-            None => &rules.default_pipeline,
-            Some(name) => rules.pipelines.get(name).unwrap_or_else(|| {
-                self.counted.missing_pipeline.add(&[name], 1);
-                &rules.default_pipeline
-            }),
-        };
+        let name = delivered.pipeline.as_deref();
+        let pipeline = rules.pipelines.of(source, name).unwrap_or_else(|default| {
+            self.counted.missing_pipeline.add(&[name.unwrap_or_default()], 1);
+            default
+        });
         let (batch, changes) = pipeline.run(redacted);
         let mut guarded = rules.redactor.guard(batch, &changes, source).into_inner();
         rules.discover.run(&mut guarded);

@@ -1,14 +1,18 @@
 //! Configuration turned into what runs: redaction, pipelines, limits, alert rules. Built whole
 //! or not at all, so that a reload can keep the old set when the new one is bad.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::alert::{self, GroupDefaults, Origin, RuleFile};
 use crate::clock::SharedClock;
-use crate::config::{Config, Diagnostic};
-use crate::pipeline::{Discover, Library, Pipeline, PipelineMetrics, Setup};
+use crate::collect::PARSE_PIPELINE_PREFIX;
+use crate::config::pipeline::Node;
+use crate::config::{Config, Diagnostic, Limits};
+use crate::pipeline::{Discover, Guard, Library, Pipeline, PipelineMetrics, Setup};
 use crate::redact::{HashKey, Options, RedactMetrics, Redactor, RuleSet};
 
 use super::ingest::Rules;
@@ -67,10 +71,9 @@ pub fn build_rules(
         .map_err(|mut found| faults.append(&mut found))
         .ok();
     match (redactor, pipelines) {
-        (Some(redactor), Some((pipelines, default_pipeline))) if faults.is_empty() => Ok(Rules {
+        (Some(redactor), Some(pipelines)) if faults.is_empty() => Ok(Rules {
             redactor: Arc::new(redactor),
             pipelines,
-            default_pipeline,
             discover: Discover::new(&loaded.config.limits),
             limits: Arc::new(loaded.config.limits.clone()),
         }),
@@ -126,32 +129,87 @@ fn hash_key(loaded: &Loaded, ground: &Ground) -> Result<Option<Vec<u8>>, String>
     Ok(Some(key))
 }
 
-type Pipelines = (BTreeMap<String, Arc<Pipeline>>, Arc<Pipeline>);
-
+/// The named pipelines: shipped, of the configuration, and those written inside sources. All are
+/// compiled once here, so that faults show at start and not with the first line.
 fn build_pipelines(loaded: &Loaded, ground: &Ground) -> Result<Pipelines, Vec<Diagnostic>> {
+    let mut library = Library::with_shipped()?;
+    for (name, stages) in super::sources::named_pipelines(loaded)? {
+        library.add(&loaded.file, &name, stages);
+    }
     let setup = Setup {
         metrics: ground.pipeline_metrics.clone(),
         clock: ground.clock.clone(),
-        library: Library::with_shipped()?,
+        library,
     };
-    let mut pipelines = BTreeMap::new();
+    let pipelines = Pipelines {
+        file: loaded.file.clone(),
+        limits: loaded.config.limits.clone(),
+        setup,
+        by_source: Mutex::default(),
+    };
     let mut faults = Vec::new();
-    for name in setup.library.names() {
-        match Pipeline::from_library(name, &setup) {
-            Ok(pipeline) => drop(pipelines.insert(name.to_owned(), Arc::new(pipeline))),
-            Err(mut found) => faults.append(&mut found),
+    for name in pipelines.setup.library.names() {
+        if let Err(mut found) = pipelines.compile(name) {
+            faults.append(&mut found);
         }
     }
-    for (name, stages) in super::sources::all_pipelines(&loaded.config) {
-        match Pipeline::compile(&loaded.file, &stages, &setup) {
-            Ok(pipeline) => drop(pipelines.insert(name, Arc::new(pipeline))),
-            Err(mut found) => faults.append(&mut found),
+    if faults.is_empty() { Ok(pipelines) } else { Err(faults) }
+}
+
+/// Pipelines by source and name. They keep state (token buckets, streams seen), so each source
+/// has its own, made when its first batch comes.
+pub struct Pipelines {
+    file: String,
+    limits: Limits,
+    setup: Setup,
+    by_source: Mutex<HashMap<(String, Option<String>), Arc<Pipeline>>>,
+}
+
+/// Sources and pipelines a configuration can make; beyond that a source has no own state.
+const PIPELINES_MAX: usize = 1000;
+
+impl Pipelines {
+    /// `parse:json`, as a container's label has it, is a pipeline of that one stage.
+    fn compile(&self, name: &str) -> Result<Pipeline, Vec<Diagnostic>> {
+        if let Some(format) = name.strip_prefix(PARSE_PIPELINE_PREFIX) {
+            let stage = Node::map_of([("parse", Node::text(format))]);
+            return Pipeline::compile(&self.file, &Node::list_of([stage]), &self.setup);
         }
+        Pipeline::compile_source(&self.file, &Node::text(name), &self.setup)
     }
-    if !faults.is_empty() {
-        return Err(faults);
+
+    /// The pipeline of a source; `parse: auto` when it names none. `Err` gives that one too, for
+    /// a name (of a container's label) that is not known.
+    pub fn of(&self, source: &str, name: Option<&str>) -> Result<Arc<Pipeline>, Arc<Pipeline>> {
+        let key = (source.to_owned(), name.map(ToOwned::to_owned));
+        if let Some(pipeline) = self.by_source.lock().get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let guarded = |pipeline: Pipeline| {
+            Arc::new(pipeline.with_guard(Guard::new(source, &self.limits, &self.setup.metrics)))
+        };
+        let made = match name {
+            None => guarded(Pipeline::auto()),
+            Some(name) => match self.compile(name) {
+                Ok(pipeline) => guarded(pipeline),
+                Err(_) => return Err(guarded(Pipeline::auto())),
+            },
+        };
+        let mut by_source = self.by_source.lock();
+        if by_source.len() < PIPELINES_MAX {
+            by_source.insert(key, made.clone());
+        }
+        Ok(made)
     }
-    Ok((pipelines, Arc::new(Pipeline::auto(&setup))))
+
+    /// What compiles but is likely not meant.
+    pub fn warnings(&self) -> Vec<Diagnostic> {
+        let names = self.setup.library.names();
+        names
+            .filter_map(|name| self.compile(name).ok())
+            .flat_map(|pipeline| pipeline.warnings().to_vec())
+            .collect()
+    }
 }
 
 /// The alert rules that the configuration names, or the shipped ones.

@@ -8,7 +8,8 @@ use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::cli::ServeArgs;
@@ -22,11 +23,12 @@ use crate::api;
 use crate::clock::{SharedClock, SystemClock};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::notify::Notifier;
+use crate::model::Timestamp;
+use crate::notify::{self, HttpDeliver, Notifier};
 use crate::pipeline::PipelineMetrics;
 use crate::query::Engine;
 use crate::redact::RedactMetrics;
-use crate::store::{Store, StoreOptions};
+use crate::store::{Retention, Store, StoreOptions, TailBatch};
 
 /// Longest time an orderly stop may take; what is in the WAL is safe anyway.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -65,10 +67,10 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     let usage = |faults: Vec<crate::config::Diagnostic>| Exit::Usage(join(&faults));
     let rules = build_rules(&loaded, &ground, None).map_err(usage)?;
     let alert_rules = load_alert_rules(&loaded).map_err(usage)?;
-    let slack_webhook_url = std::env::var("SLACK_WEBHOOK_URL").ok().filter(|url| !url.is_empty());
+    let slack_webhook_url = super::notify::slack_webhook_url();
     let plan = super::notify::plan(&loaded, slack_webhook_url.as_deref()).map_err(usage)?;
     super::sources::check(&loaded).map_err(usage)?;
-    for warning in rules.warnings() {
+    for warning in rules.pipelines.warnings() {
         tracing::warn!(%warning, "configuration");
     }
 
@@ -92,9 +94,16 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         let rules = rules.clone();
         Arc::new(move |text: &str| rules.load().redactor.redact_text(text).into_owned())
     };
-    let notifier =
-        Notifier::open(&data_dir, plan, external_url.clone(), guard, clock.clone(), &metrics)
-            .context("opening the state of notifications")?;
+    let (notifier, notify) = Notifier::open(notify::Parts {
+        settings: plan,
+        clock: clock.clone(),
+        deliver: Arc::new(HttpDeliver::new().context("the HTTP client of notifications")?),
+        guard,
+        metrics: metrics.clone(),
+        folder: data_dir.join("notify"),
+        external_url: external_url.clone(),
+    })
+    .context("opening the state of notifications")?;
     let ruler = Ruler::open(
         RulerOptions { external_url, ..RulerOptions::new(&data_dir) },
         alert_rules,
@@ -104,7 +113,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     )
     .context("opening the state of alerts")?;
     let intake = Intake::new(store.clone(), rules.clone(), clock.clone(), &metrics);
-    let sources = super::sources::build(&loaded, &store, &clock, &metrics);
+    let sources = super::sources::build(&loaded, &store, &clock, &metrics).map_err(usage)?;
     let whole = Arc::new(Whole {
         config_path: args.config.config.clone(),
         ground,
@@ -112,7 +121,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         limits: limits.clone(),
         store: store.clone(),
         ruler: ruler.clone(),
-        notifier: notifier.clone(),
+        notifier: notify.clone(),
         sources: sources.iter().map(|source| source.status()).collect(),
         clock: clock.clone(),
         started_at_ns: clock.now_ns(),
@@ -122,11 +131,11 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     // Downstream first: whoever sends finds somebody who takes.
     let (stop, stopping) = watch::channel(false);
     let mut sinks = JoinSet::new();
-    let (alerts, alerts_in) = mpsc::channel(limits::ALERT_QUEUE_BATCHES_MAX);
-    sinks.spawn(notifier.run(alerts_in, until(stopping.clone())));
-    sinks.spawn(ruler.run(alerts, until(stopping.clone())));
+    sinks.spawn(notifier.run(until(stopping.clone())));
+    sinks.spawn(ruler.run(notify.alerts_in(), until(stopping.clone())));
     sinks.spawn(maintain(store.clone(), clock.clone(), stopping.clone()));
-    sinks.spawn(DerivedMetrics::new(&metrics).run(store.subscribe()));
+    let derived = DerivedMetrics::new(&metrics).map_err(|error| anyhow!(error))?;
+    sinks.spawn(count(derived, store.subscribe(), stopping.clone()));
     let api = api::Api::new(api::Parts {
         engine,
         ingest: Arc::new(Door(intake.clone())),
@@ -174,11 +183,42 @@ async fn open_store(
     metrics: &Metrics,
 ) -> Result<Arc<Store>, Exit> {
     let mut options = StoreOptions::new(data_dir, clock.clone(), metrics);
-    super::store_options(&loaded.config, &mut options);
+    let wanted = &loaded.config.retention;
+    options.retention = Retention {
+        age: wanted.period.duration(),
+        bytes_max: Some(wanted.max_size.bytes()).filter(|bytes| *bytes > 0),
+        disk_free_min_bytes: wanted.min_free_disk.bytes(),
+        disk_free_stop_bytes: wanted.stop_free_disk.bytes(),
+    };
     let opened = tokio::task::spawn_blocking(move || Store::open(options))
         .await
         .map_err(|error| anyhow!("opening the store: {error}"))?;
     Ok(opened.context("opening the store")?)
+}
+
+/// Feeds the counters derived from logs with what reaches the disk.
+async fn count(
+    derived: DerivedMetrics,
+    mut stored: broadcast::Receiver<Arc<TailBatch>>,
+    stopping: watch::Receiver<bool>,
+) {
+    let mut stopped = std::pin::pin!(until(stopping));
+    let derived = Arc::new(derived);
+    loop {
+        let received = tokio::select! {
+            () = &mut stopped => return,
+            received = stored.recv() => received,
+        };
+        match received {
+            Ok(batch) => {
+                let derived = derived.clone();
+                let _ = tokio::task::spawn_blocking(move || derived.observe(&batch)).await;
+            }
+            // Counters then miss what was skipped; they are told to be lower bounds under load.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 /// Ends when the flag turns true, or its sender is gone.
@@ -194,7 +234,8 @@ async fn serve_http(listener: TcpListener, router: axum::Router, stopping: watch
 }
 
 /// Compaction and retention, each on its own beat, off the async threads.
-async fn maintain(store: Arc<Store>, clock: SharedClock, mut stopping: watch::Receiver<bool>) {
+async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiver<bool>) {
+    let mut stopped = std::pin::pin!(until(stopping));
     let mut compact = tokio::time::interval(MAINTENANCE_EVERY);
     let mut retain = tokio::time::interval(RETENTION_EVERY);
     compact.tick().await;
@@ -202,12 +243,12 @@ async fn maintain(store: Arc<Store>, clock: SharedClock, mut stopping: watch::Re
         let store = store.clone();
         let clock = clock.clone();
         let outcome = tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => return,
+            () = &mut stopped => return,
             _ = compact.tick() => {
                 tokio::task::spawn_blocking(move || store.compact_once().map(drop)).await
             }
             _ = retain.tick() => {
-                tokio::task::spawn_blocking(move || store.retain_once(clock.now_ns()).map(drop)).await
+                tokio::task::spawn_blocking(move || store.retain_once(Timestamp(clock.now_ns())).map(drop)).await
             }
         };
         match outcome {

@@ -1,18 +1,15 @@
 //! `stockade test`: runs the `tests:` of pipeline, redaction and alert files, shipped or yours.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::Exit;
 use super::cli::TestArgs;
 use super::control::join;
-use super::evaluate::RuleQueries;
 use super::rules::read_rule_file;
-use crate::alert::{self, Evaluate, GroupDefaults, RuleFile};
+use crate::alert::{self, GroupDefaults, RuleFile};
+use crate::clock::SystemClock;
 use crate::config::Diagnostic;
-use crate::model::{Entry, Labels};
-use crate::query::Engine;
-use crate::store::read::MemoryLogs;
+use crate::metrics::Metrics;
 use crate::{pipeline, redact};
 
 /// How the tests of one file went.
@@ -62,8 +59,9 @@ type Outcomes = Result<Vec<Outcome>, Vec<Diagnostic>>;
 
 fn shipped() -> Outcomes {
     let mut outcomes = Vec::new();
+    let setup = pipeline_setup()?;
     for (file, text) in pipeline::SHIPPED {
-        outcomes.push(pipeline_outcome(file, text)?);
+        outcomes.push(pipeline_outcome(file, text, &setup)?);
     }
     for set in redact::RuleSet::shipped()? {
         outcomes.push(redaction_outcome(&set)?);
@@ -103,7 +101,7 @@ fn run_file(path: &Path) -> Result<Outcome, Vec<Diagnostic>> {
     if has("groups:") {
         read_rule_file(path).map(|file| alert_outcome(&file))
     } else if has("stages:") {
-        pipeline_outcome(&name, &text)
+        pipeline_outcome(&name, &text, &pipeline_setup()?)
     } else if has("rules:") {
         let set = redact::RuleSet::parse(&name, &text).map_err(|fault| vec![fault])?;
         redaction_outcome(&set)
@@ -113,10 +111,22 @@ fn run_file(path: &Path) -> Result<Outcome, Vec<Diagnostic>> {
     }
 }
 
-fn pipeline_outcome(file: &str, text: &str) -> Result<Outcome, Vec<Diagnostic>> {
-    let report = pipeline::run_tests(file, text)?;
+fn pipeline_outcome(
+    file: &str,
+    text: &str,
+    setup: &pipeline::Setup,
+) -> Result<Outcome, Vec<Diagnostic>> {
+    let report = pipeline::run_tests(file, text, setup)?;
     let failures = report.failures.iter().map(ToString::to_string).collect();
     Ok(Outcome { file: file.to_owned(), passed: report.passed, failures })
+}
+
+fn pipeline_setup() -> Result<pipeline::Setup, Vec<Diagnostic>> {
+    Ok(pipeline::Setup {
+        metrics: pipeline::PipelineMetrics::new(&Metrics::default()),
+        clock: SystemClock::shared(),
+        library: pipeline::Library::with_shipped()?,
+    })
 }
 
 fn redaction_outcome(set: &redact::RuleSet) -> Result<Outcome, Vec<Diagnostic>> {
@@ -130,14 +140,7 @@ fn redaction_outcome(set: &redact::RuleSet) -> Result<Outcome, Vec<Diagnostic>> 
 }
 
 fn alert_outcome(file: &RuleFile) -> Outcome {
-    let load = |lines: Vec<(Labels, Entry)>| -> Arc<dyn Evaluate> {
-        let mut logs = MemoryLogs::default();
-        for (labels, entry) in lines {
-            logs.add(crate::model::TENANT_DEFAULT, &labels, entry);
-        }
-        Arc::new(RuleQueries(Engine::new(Arc::new(logs))))
-    };
-    let report = alert::run_tests(file, &load);
+    let report = alert::run_tests(file);
     let failures = report.failures.iter().map(ToString::to_string).collect();
     Outcome { file: file.name.clone(), passed: report.passed, failures }
 }

@@ -10,7 +10,7 @@ use super::notify::RawNotify;
 use super::pipeline::Node;
 use super::redaction::RawRedaction;
 use super::sources::{RawScrapeConfig, RawSources};
-use super::store::RawRetention;
+use super::retention::Retention;
 use super::{Diagnostic, Spanned, parse_yaml};
 
 /// `stockade.yaml`.
@@ -22,14 +22,17 @@ pub struct Config {
     /// Absent: docker, journald and /var/log are found by themselves.
     pub sources: RawSources<Node>,
     /// Promtail's way to say the same.
-    pub scrape_configs: Vec<Spanned<RawScrapeConfig<Node>>>,
+    pub scrape_configs: Vec<RawScrapeConfig<Node>>,
     /// Pipelines by name, beside the shipped ones.
     pub pipelines: BTreeMap<String, Node>,
     pub redaction: RawRedaction,
-    pub retention: RawRetention,
+    pub retention: Retention,
     pub limits: Limits,
     pub alerts: Alerts,
+    /// Receivers and routes as in alertmanager.yml, written in place ...
     pub notify: Option<RawNotify>,
+    /// ... or an alertmanager.yml by path.
+    pub notify_file: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

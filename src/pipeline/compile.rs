@@ -73,7 +73,10 @@ impl<'a> Compile<'a> {
             for node in nodes {
                 self.stages += 1;
                 if self.stages > PIPELINE_STAGES_MAX {
-                    self.fault(node, format!("a pipeline has at most {PIPELINE_STAGES_MAX} stages"));
+                    self.fault(
+                        node,
+                        format!("a pipeline has at most {PIPELINE_STAGES_MAX} stages"),
+                    );
                     break;
                 }
                 steps.extend(self.step(node));
@@ -190,7 +193,8 @@ impl<'a> Compile<'a> {
             NodeValue::Map(pairs) => {
                 for (name, source) in pairs {
                     let Some(name_text) = name.scalar() else { continue };
-                    let source = if source.is_null() { Some(String::new()) } else { source.scalar() };
+                    let source =
+                        if source.is_null() { Some(String::new()) } else { source.scalar() };
                     match source {
                         Some(source) if source.is_empty() => {
                             all.push((name_text.clone(), name_text, name));
@@ -270,6 +274,12 @@ impl<'n> Keys<'n> {
             None => default,
             Some((_, NodeValue::Bool(true))) => Flag::On,
             Some((_, NodeValue::Bool(false))) => Flag::Off,
+            Some((_, NodeValue::Text(word))) if matches!(word.as_str(), "y" | "yes" | "on") => {
+                Flag::On
+            }
+            Some((_, NodeValue::Text(word))) if matches!(word.as_str(), "n" | "no" | "off") => {
+                Flag::Off
+            }
             Some((node, _)) => {
                 cx.fault(node, format!("{key} must be true or false"));
                 default
@@ -378,5 +388,5 @@ fn base2_bytes(text: &str) -> Option<usize> {
     };
     let bytes = number * scale as f64;
     // A negative or huge number saturates in the cast; neither makes sense as a size.
-    (bytes >= 0.0 && bytes < 1e15).then_some(bytes as usize)
+    (0.0..1e15).contains(&bytes).then_some(bytes as usize)
 }

@@ -28,7 +28,10 @@ pub(crate) struct Condition {
 
 #[derive(Debug)]
 enum Test {
-    Line { negated: bool, operands: Vec<LineTest> },
+    Line {
+        negated: bool,
+        operands: Vec<LineTest>,
+    },
     Label(LabelTest),
     /// `| json`, `| logfmt`: names are looked up in the line from here on.
     Read(Format),
@@ -62,7 +65,13 @@ impl Condition {
     /// Compiles the text of a node. A filter without a selector (`|= "x"`) holds for all streams.
     pub fn compile(cx: &mut Compile<'_>, at: &Node) -> Option<Condition> {
         let Some(text) = at.as_str() else {
-            cx.fault(at, format!("expected a LogQL filter such as '{{app=\"x\"}} |= \"y\"', not {}", at.kind()));
+            cx.fault(
+                at,
+                format!(
+                    "expected a LogQL filter such as '{{app=\"x\"}} |= \"y\"', not {}",
+                    at.kind()
+                ),
+            );
             return None;
         };
         let trimmed = text.trim_start();
@@ -180,11 +189,9 @@ fn label_test(filter: LabelFilter) -> Result<LabelTest, String> {
         LabelFilter::Bytes { name, op, bytes, .. } => {
             LabelTest::Number { name, op, value: bytes as f64, unit: Unit::Bytes }
         }
-        LabelFilter::Ip { name, op, pattern } => LabelTest::Ip {
-            name,
-            negated: op == MatchOp::Neq,
-            range: IpRange::parse(&pattern)?,
-        },
+        LabelFilter::Ip { name, op, pattern } => {
+            LabelTest::Ip { name, negated: op == MatchOp::Neq, range: IpRange::parse(&pattern)? }
+        }
         LabelFilter::And(a, b) => {
             LabelTest::And(Box::new(label_test(*a)?), Box::new(label_test(*b)?))
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::clock::SharedClock;
 use crate::metrics::{Counters, Metrics};
 
 use super::custom::CustomMetrics;
@@ -17,8 +16,8 @@ pub struct PipelineMetrics {
 }
 
 impl PipelineMetrics {
-    pub fn new(metrics: &Metrics, clock: SharedClock) -> Self {
-        let custom = Arc::new(CustomMetrics::new(clock));
+    pub fn new(metrics: &Metrics) -> Self {
+        let custom = Arc::new(CustomMetrics::default());
         metrics.collector(Box::new(Arc::clone(&custom)));
         PipelineMetrics {
             dropped: metrics.counters(

@@ -45,6 +45,7 @@ struct Series {
 struct Family {
     definition: Definition,
     series: HashMap<Labels, Series>,
+    clock: SharedClock,
 }
 
 /// How an observation changes a series.
@@ -55,25 +56,25 @@ pub(crate) enum Change {
     Observe(f64),
 }
 
+#[derive(Default)]
 pub(crate) struct CustomMetrics {
-    clock: SharedClock,
     families: Mutex<BTreeMap<String, Family>>,
 }
 
 impl CustomMetrics {
-    pub fn new(clock: SharedClock) -> Self {
-        CustomMetrics { clock, families: Mutex::default() }
-    }
-
     /// Makes a metric known; one that is known under the same name and kind goes on counting.
-    pub fn define(&self, definition: &Definition) {
+    pub fn define(&self, definition: &Definition, clock: &SharedClock) {
         let mut families = self.families.lock();
         match families.get_mut(&definition.name) {
             Some(family) if family.definition.kind == definition.kind => {
                 family.definition = definition.clone();
             }
             _ => {
-                let family = Family { definition: definition.clone(), series: HashMap::new() };
+                let family = Family {
+                    definition: definition.clone(),
+                    series: HashMap::new(),
+                    clock: clock.clone(),
+                };
                 families.insert(definition.name.clone(), family);
             }
         }
@@ -82,9 +83,9 @@ impl CustomMetrics {
     /// Changes one series. New ones beyond the limit are not counted, so that a label with many
     /// values cannot eat the memory.
     pub fn change(&self, name: &str, labels: &Labels, change: Change) {
-        let now_ns = self.clock.now_ns();
         let mut families = self.families.lock();
         let Some(family) = families.get_mut(name) else { return };
+        let now_ns = family.clock.now_ns();
         if !family.series.contains_key(labels) {
             if family.series.len() >= CUSTOM_SERIES_MAX {
                 expire(family, now_ns);
@@ -124,8 +125,8 @@ impl fmt::Debug for CustomMetrics {
 
 impl Collector for CustomMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let now_ns = self.clock.now_ns();
         for family in self.families.lock().values_mut() {
+            let now_ns = family.clock.now_ns();
             expire(family, now_ns);
             if family.series.is_empty() {
                 continue;

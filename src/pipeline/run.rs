@@ -88,6 +88,11 @@ impl Pipeline {
         }
     }
 
+    /// A pipeline of the library.
+    pub fn from_library(name: &str, setup: &Setup) -> Result<Pipeline, Vec<Diagnostic>> {
+        Pipeline::compile_source("pipelines", &Node::text(name), setup)
+    }
+
     /// The pipeline of sources that name none: `parse: auto`.
     pub fn auto() -> Pipeline {
         Pipeline { steps: super::stages::parse::auto_steps(), guard: None, warnings: Vec::new() }
@@ -144,14 +149,13 @@ impl Pipeline {
         self.run_streams(batch.streams, &mut |base, item| {
             let at = match &item.tenant {
                 None => 0,
-                Some(own) => {
-                    outputs.iter().position(|(tenant, _)| *own == tenant.as_str()).unwrap_or_else(
-                        || {
-                            outputs.push((own.to_string(), Output::new(self.guard.as_ref())));
-                            outputs.len() - 1
-                        },
-                    )
-                }
+                Some(own) => outputs
+                    .iter()
+                    .position(|(tenant, _)| *own == tenant.as_str())
+                    .unwrap_or_else(|| {
+                        outputs.push((own.to_string(), Output::new(self.guard.as_ref())));
+                        outputs.len() - 1
+                    }),
             };
             if let Some((_, output)) = outputs.get_mut(at) {
                 output.push(base, item);

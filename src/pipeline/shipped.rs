@@ -35,7 +35,7 @@ impl Library {
     }
 
     /// The shipped ones.
-    pub fn shipped() -> Result<Library, Vec<Diagnostic>> {
+    pub fn with_shipped() -> Result<Library, Vec<Diagnostic>> {
         let mut library = Library::empty();
         let mut faults = Vec::new();
         for (file, text) in SHIPPED {

@@ -20,8 +20,15 @@ pub(crate) enum Format {
     /// So many nanoseconds make one unit.
     UnixIn(i64),
     /// A Go layout, and whether it holds the year.
-    Go { layout: String, has_year: bool },
-    Strptime { format: String, has_year: bool, has_zone: bool },
+    Go {
+        layout: String,
+        has_year: bool,
+    },
+    Strptime {
+        format: String,
+        has_year: bool,
+        has_zone: bool,
+    },
 }
 
 impl Format {
@@ -49,7 +56,9 @@ impl Format {
             let bad = chrono::format::StrftimeItems::new(layout)
                 .any(|item| matches!(item, chrono::format::Item::Error));
             if bad {
-                return Err(format!("time format {text:?} holds a specifier strptime does not know"));
+                return Err(format!(
+                    "time format {text:?} holds a specifier strptime does not know"
+                ));
             }
             let has = |specifiers: &[&str]| specifiers.iter().any(|s| layout.contains(s));
             return Ok(Format::Strptime {

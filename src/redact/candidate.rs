@@ -2,6 +2,7 @@
 
 use super::boundary::{at, before};
 use super::detect::value::Quote;
+use super::json::Strings;
 use super::rule::Rule;
 use crate::config::redaction::RawCategory;
 
@@ -151,12 +152,11 @@ pub(super) fn number_quote(raw: &[u8], start: usize, end: usize) -> Option<Quote
     if !matches!(at(raw, right), b',' | b'}' | b']') {
         return None;
     }
-    let json = raw.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(0);
-    let json = match at(raw, json) {
-        b'{' | b'[' => json,
-        _ => memchr::memmem::find(raw, b"{\"")?,
-    };
-    let in_string = is_in_string(raw.get(json..start)?);
+    let mut strings = Strings::new(raw);
+    if !strings.is_json() {
+        return None;
+    }
+    let in_string = strings.is_inside(start);
     let plain = Quote { slashes: 0, mark: b'"' };
     match before(raw, left) {
         b':' => {
@@ -168,28 +168,14 @@ pub(super) fn number_quote(raw: &[u8], start: usize, end: usize) -> Option<Quote
                 return None;
             }
             let slashes = raw.get(..name - 1)?.iter().rev().take_while(|b| **b == b'\\').count();
-            match (in_string, slashes) {
+            // An even number of backslashes is text of the name.
+            match (in_string, slashes % 2) {
                 (false, 0) => Some(plain),
-                (true, 1..) => Some(Quote { slashes, mark: b'"' }),
+                (true, 1) => Some(Quote { slashes, mark: b'"' }),
                 _ => None,
             }
         }
         b'[' | b',' if !in_string => Some(plain),
         _ => None,
     }
-}
-
-/// Whether JSON text ends inside of a string.
-fn is_in_string(json: &[u8]) -> bool {
-    let mut inside = false;
-    let mut escaped = false;
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = inside,
-            b'"' => inside = !inside,
-            _ => {}
-        }
-    }
-    inside
 }

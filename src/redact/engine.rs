@@ -9,16 +9,19 @@ use super::boundary::{at, stands_free};
 use super::candidate::{self, Candidate};
 use super::detect::key_value::{self, flatten};
 use super::detect::{card, cookie, email, iban, ip, pem, phone, ssn, url};
+use super::json::Strings;
 use super::prefilter::{Hit, Hits, Prefilter};
 use super::rule::{Finder, Pattern, Rule};
 use super::validate::is_valid;
-use super::view::View;
+use super::view::{Colors, View};
 use crate::config::redaction::{RawAction, RawCategory, RawDetector};
 
 /// Work that one text may cause: so much for each of its bytes, and so much in any case. Work is
 /// counted in bytes looked at by rules that were hit; usual lines stay below ten per byte.
 const WORK_PER_BYTE_MAX: usize = 256;
 const WORK_MIN: usize = 1024 * 1024;
+/// How often a text is looked at again after matches got in each other's way.
+const ROUNDS_MAX: usize = 4;
 /// Matches kept of one text; a text with more is beyond repair.
 const CANDIDATES_MAX: usize = 100_000;
 
@@ -58,6 +61,8 @@ pub(super) struct Engine {
     /// Rules that look at digits, addresses or everything and have no literals.
     pub(super) digit_rules: Vec<(u16, RawDetector)>,
     pub(super) everywhere: Vec<u16>,
+    /// Some rule looks at every text, whatever the first scan found.
+    pub(super) scans_all: bool,
     pub(super) labels: HashSet<String>,
     pub(super) own_domains: Vec<String>,
     pub(super) allow_values: HashSet<String>,
@@ -79,6 +84,7 @@ pub(super) enum Outcome {
 pub(super) struct Looked {
     pub(super) outcome: Outcome,
     pub(super) opens_key: bool,
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests hold the work linear"))]
     pub(super) work: usize,
 }
 
@@ -103,7 +109,6 @@ thread_local! {
 struct Search<'a> {
     engine: &'a Engine,
     raw: &'a [u8],
-    view: Option<&'a View<'a>>,
     /// The name of the label or metadata that holds the text.
     field: Option<&'a str>,
     found: &'a mut Vec<Candidate>,
@@ -115,7 +120,8 @@ impl Engine {
     /// Redacts one text and counts per rule. A fault inside makes the text fail, not the caller.
     pub(super) fn look(&self, text: &str, field: Option<&str>, tally: &mut [u64]) -> Looked {
         let look = AssertUnwindSafe(|| {
-            SCRATCH.with_borrow_mut(|scratch| self.look_with(text, field, tally, scratch))
+            SCRATCH
+                .with_borrow_mut(|scratch| self.look_with(text, field, tally, scratch, ROUNDS_MAX))
         });
         catch_unwind(look).unwrap_or_else(|_| Looked::done(Outcome::Failed))
     }
@@ -153,53 +159,53 @@ impl Engine {
         field: Option<&str>,
         tally: &mut [u64],
         scratch: &mut Scratch,
+        rounds: usize,
     ) -> Looked {
         let raw = text.as_bytes();
         let Scratch { hits, view_hits, candidates } = scratch;
         self.prefilter.scan(raw, hits);
-        if hits.is_empty() && self.everywhere.is_empty() {
+        if hits.is_empty() && !self.scans_all {
             return Looked::done(Outcome::Untouched);
         }
         candidates.clear();
         let budget = WORK_MIN + raw.len() * WORK_PER_BYTE_MAX;
-        let mut search = Search {
-            engine: self,
-            raw,
-            view: None,
-            field,
-            found: candidates,
-            work: 0,
-            opens_key: false,
-        };
+        let mut search =
+            Search { engine: self, raw, field, found: candidates, work: 0, opens_key: false };
         search.names_and_keys(hits, budget);
         let escaped = hits.hides || memchr::memchr(b'\\', raw).is_some();
-        let (work, opens_key) = if escaped && (hits.hides || search.has_value_hits(hits)) {
-            let view = View::new(raw);
-            self.prefilter.scan(view.text(), view_hits);
-            let (work, opens_key) = (search.work, search.opens_key);
-            let mut search = Search {
-                engine: self,
-                raw,
-                view: Some(&view),
-                field,
-                found: candidates,
-                work,
-                opens_key,
+        if escaped && (hits.hides || search.has_value_hits(hits)) {
+            let ways: &[Colors] = match View::has_colors(raw) {
+                true => &[Colors::Nothing, Colors::Blank],
+                false => &[Colors::Nothing],
             };
-            search.values(view.text(), view_hits, budget);
-            (search.work, search.opens_key)
+            for colors in ways {
+                let view = View::new(raw, *colors);
+                self.prefilter.scan(view.text(), view_hits);
+                search.values(Some(&view), view.text(), view_hits, budget);
+            }
         } else {
-            search.values(raw, hits, budget);
-            (search.work, search.opens_key)
-        };
+            search.values(None, raw, hits, budget);
+        }
+        let (work, opens_key) = (search.work, search.opens_key);
         if work > budget || candidates.len() > CANDIDATES_MAX {
             return Looked { outcome: Outcome::Failed, opens_key, work };
         }
         if candidates.is_empty() {
             return Looked { outcome: Outcome::Untouched, opens_key, work };
         }
-        let outcome = self.apply(text, candidates, tally);
-        Looked { outcome, opens_key, work }
+        match self.apply(text, candidates, tally) {
+            // A replacement gives its neighbors other neighbors: what was glued to a match before
+            // may stand free now. Looking again makes redaction of its own output a no-op.
+            Outcome::Changed(changed) if rounds > 1 => {
+                let again = self.look_with(&changed, field, tally, scratch, rounds - 1);
+                let outcome = match again.outcome {
+                    Outcome::Untouched => Outcome::Changed(changed),
+                    other => other,
+                };
+                Looked { outcome, opens_key, work: work + again.work }
+            }
+            outcome => Looked { outcome, opens_key, work },
+        }
     }
 
     fn apply(&self, text: &str, candidates: &mut Vec<Candidate>, tally: &mut [u64]) -> Outcome {
@@ -258,7 +264,7 @@ impl Search<'_> {
     fn has_value_hits(&self, hits: &Hits) -> bool {
         !(hits.digit_runs.is_empty() && hits.plus_digits.is_empty() && hits.iban_starts.is_empty())
             || hits.literals.iter().any(|hit| !hit.is_key)
-            || !self.engine.everywhere.is_empty()
+            || self.engine.scans_all
     }
 
     /// Rules that need the notation of the line as it is: named fields, cookies, private keys.
@@ -266,6 +272,7 @@ impl Search<'_> {
         let engine = self.engine;
         let raw = self.raw;
         let mut covered = 0;
+        let mut strings = Strings::new(raw);
         for hit in &hits.literals {
             if self.work > budget {
                 return;
@@ -275,7 +282,13 @@ impl Search<'_> {
                 // Inside of a value that goes anyway there is nothing left to find.
                 Finder::Keys(keys) if hit.is_key && hit.start >= covered => {
                     let is_ours = |content: &[u8]| engine.is_ours(content);
-                    let found = keys.find(raw, (hit.start, hit.end), &is_ours, &mut self.work);
+                    let found = keys.find(
+                        raw,
+                        (hit.start, hit.end),
+                        strings.string_at(hit.end),
+                        &is_ours,
+                        &mut self.work,
+                    );
                     if let Some(found) = found {
                         covered = covered.max(found.end);
                         self.found.push(Candidate {
@@ -290,7 +303,8 @@ impl Search<'_> {
                 }
                 Finder::Detector(RawDetector::Cookie) if hit.is_key => {
                     let found = &mut *self.found;
-                    cookie::find(raw, hit.end, &mut self.work, |start, end| {
+                    let outer = strings.string_at(hit.end);
+                    cookie::find(raw, hit.end, outer, &mut self.work, |start, end| {
                         if raw.get(start..end).is_some_and(|value| !engine.is_ours(value)) {
                             found.push(Candidate::plain(start, end, hit.rule));
                         }
@@ -300,8 +314,14 @@ impl Search<'_> {
                     if let Some(key) = pem::find(raw, hit.start) {
                         self.work += key.end - key.start;
                         covered = covered.max(key.end);
-                        self.opens_key |= key.open;
                         self.found.push(Candidate::plain(key.start, key.end, hit.rule));
+                        if key.open && !std::mem::replace(&mut self.opens_key, true) {
+                            self.work += raw.len() - key.end;
+                            let found = &mut *self.found;
+                            pem::remains(raw, key.end, |start, end| {
+                                found.push(Candidate::plain(start, end, hit.rule));
+                            });
+                        }
                     }
                 }
                 _ => {}
@@ -310,26 +330,26 @@ impl Search<'_> {
     }
 
     /// Rules that look at values, in the text as its reader sees it.
-    fn values(&mut self, text: &[u8], hits: &Hits, budget: usize) {
+    fn values(&mut self, view: Option<&View<'_>>, text: &[u8], hits: &Hits, budget: usize) {
         for hit in &hits.literals {
             if self.work > budget {
                 return;
             }
             if !hit.is_key {
-                self.at_literal(text, hit);
+                self.at_literal(view, text, hit);
             }
         }
         let engine = self.engine;
         for (rule, detector) in &engine.digit_rules {
-            self.in_digits(text, hits, *rule, *detector);
+            self.in_digits(view, text, hits, *rule, *detector);
         }
         for index in &engine.everywhere {
             self.work += text.len();
-            self.everywhere(text, *index, budget);
+            self.everywhere(view, text, *index, budget);
         }
     }
 
-    fn everywhere(&mut self, text: &[u8], index: u16, budget: usize) {
+    fn everywhere(&mut self, view: Option<&View<'_>>, text: &[u8], index: u16, budget: usize) {
         let engine = self.engine;
         let Some(Rule { finder: Finder::Pattern(pattern), .. }) =
             engine.rules.get(usize::from(index))
@@ -341,32 +361,32 @@ impl Search<'_> {
                 return;
             }
             self.work += 64;
-            self.accept(text, pattern, &found, 0, index);
+            self.accept(view, text, pattern, &found, 0, index);
         }
     }
 
-    fn at_literal(&mut self, text: &[u8], hit: &Hit) {
+    fn at_literal(&mut self, view: Option<&View<'_>>, text: &[u8], hit: &Hit) {
         let engine = self.engine;
         let Some(rule) = engine.rules.get(usize::from(hit.rule)) else { return };
         match &rule.finder {
-            Finder::Pattern(pattern) => self.at_pattern(text, hit, pattern),
+            Finder::Pattern(pattern) => self.at_pattern(view, text, hit, pattern),
             Finder::Detector(RawDetector::Email) => {
                 self.work += 64;
                 if let Some((start, end)) = email::find(text, hit.start, &engine.own_domains) {
-                    self.push(text, start, end, hit.rule);
+                    self.push(view, text, start, end, hit.rule);
                 }
             }
             Finder::Detector(RawDetector::UrlUserinfo) => {
                 self.work += 128;
                 if let Some((start, end)) = url::find(text, hit.start) {
-                    self.push(text, start, end, hit.rule);
+                    self.push(view, text, start, end, hit.rule);
                 }
             }
             Finder::Keys(_) | Finder::Detector(_) => {}
         }
     }
 
-    fn at_pattern(&mut self, text: &[u8], hit: &Hit, pattern: &Pattern) {
+    fn at_pattern(&mut self, view: Option<&View<'_>>, text: &[u8], hit: &Hit, pattern: &Pattern) {
         let end = text.len().min(hit.start + pattern.after_bytes);
         let start = hit.start.saturating_sub(pattern.before_bytes);
         // The left neighbor of an anchored match is known before the pattern runs.
@@ -377,17 +397,18 @@ impl Search<'_> {
         self.work += window.len();
         if pattern.before_bytes == 0 {
             if let Some(found) = pattern.regex.captures(window) {
-                self.accept(text, pattern, &found, start, hit.rule);
+                self.accept(view, text, pattern, &found, start, hit.rule);
             }
         } else {
             for found in pattern.regex.captures_iter(window) {
-                self.accept(text, pattern, &found, start, hit.rule);
+                self.accept(view, text, pattern, &found, start, hit.rule);
             }
         }
     }
 
     fn accept(
         &mut self,
+        view: Option<&View<'_>>,
         text: &[u8],
         pattern: &Pattern,
         found: &regex::bytes::Captures<'_>,
@@ -399,11 +420,18 @@ impl Search<'_> {
         let whole = found.get(0).map_or((start, end), |m| (m.start() + offset, m.end() + offset));
         let valid = pattern.validator.is_none_or(|check| is_valid(check, secret.as_bytes()));
         if start < end && valid && stands_free(text, whole.0, whole.1, pattern.boundary) {
-            self.push(text, start, end, rule);
+            self.push(view, text, start, end, rule);
         }
     }
 
-    fn in_digits(&mut self, text: &[u8], hits: &Hits, rule: u16, detector: RawDetector) {
+    fn in_digits(
+        &mut self,
+        view: Option<&View<'_>>,
+        text: &[u8],
+        hits: &Hits,
+        rule: u16,
+        detector: RawDetector,
+    ) {
         let mut all: Vec<(usize, usize)> = Vec::new();
         let mut add = |start, end| all.push((start, end));
         match detector {
@@ -446,24 +474,24 @@ impl Search<'_> {
             _ => {}
         }
         for (start, end) in all {
-            self.push(text, start, end, rule);
+            self.push(view, text, start, end, rule);
         }
     }
 
     /// Keeps a match in `text` unless its field or its value is exempt.
-    fn push(&mut self, text: &[u8], start: usize, end: usize, index: u16) {
+    fn push(&mut self, view: Option<&View<'_>>, text: &[u8], start: usize, end: usize, index: u16) {
         let Some(rule) = self.rule(index) else { return };
         let Some(value) = text.get(start..end) else { return };
         let category = rule.category;
         if self.engine.is_ours(value) || self.is_allowed(text, start, value, category) {
             return;
         }
-        let (raw_start, raw_end) = match self.view {
+        let (raw_start, raw_end) = match view {
             Some(view) => view.raw_range(start, end),
             None => (start, end),
         };
         let mut found = Candidate::plain(raw_start, raw_end, index);
-        if self.view.is_some() {
+        if view.is_some() {
             found.decoded = Some(String::from_utf8_lossy(value).into_owned());
         }
         found.add_quote = candidate::number_quote(self.raw, raw_start, raw_end);

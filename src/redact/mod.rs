@@ -10,6 +10,7 @@ mod boundary;
 mod candidate;
 mod detect;
 mod engine;
+mod json;
 mod pem_streams;
 mod prefilter;
 mod redacted;

@@ -120,11 +120,23 @@ impl Prefilter {
     }
 }
 
+/// Whether a name can end before this byte; 0 is the end of the text.
 fn may_follow_key(byte: u8) -> bool {
     matches!(
         byte,
-        b'=' | b':' | b'"' | b'\'' | b'`' | b'\\' | b'>' | b'%' | b']' | b' ' | b'\t' | 0x1b | b'0'
-            ..=b'9'
+        0 | b'='
+            | b':'
+            | b'"'
+            | b'\''
+            | b'`'
+            | b'\\'
+            | b'>'
+            | b'%'
+            | b']'
+            | b' '
+            | b'\t'
+            | 0x1b
+            | b'0'..=b'9'
     )
 }
 

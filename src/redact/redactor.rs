@@ -147,6 +147,7 @@ impl Redactor {
         let engine = Engine {
             prefilter,
             digit_rules: detectors,
+            scans_all: rules.iter().any(|rule| rule.scans_all()),
             everywhere: everywhere_rules(&rules),
             labels: rules.iter().map(|rule| rule.label.clone()).collect(),
             own_domains: raw.own_domains.iter().map(|domain| domain.to_lowercase()).collect(),

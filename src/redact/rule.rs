@@ -100,6 +100,15 @@ impl Rule {
         })
     }
 
+    /// Whether the rule looks at every text.
+    pub(super) fn scans_all(&self) -> bool {
+        match &self.finder {
+            Finder::Pattern(pattern) => pattern.everywhere,
+            Finder::Detector(detector) => *detector == RawDetector::Ip,
+            Finder::Keys(_) => false,
+        }
+    }
+
     /// What the first scan looks for on behalf of this rule.
     pub(super) fn literals(&self, index: u16, raw: &RawRule) -> Vec<(String, Target)> {
         let target = Target::Rule(index);
@@ -165,6 +174,7 @@ fn compile_keys(
         names: raw.keys.iter().map(|key| flatten(key.value.as_bytes())).collect(),
         keep: raw.keep_keys.iter().map(|key| flatten(key.as_bytes())).collect(),
         value,
+        validator: raw.validator,
     })
 }
 

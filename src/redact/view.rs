@@ -10,6 +10,14 @@ pub(super) struct View<'a> {
     segments: Vec<Segment>,
 }
 
+/// How color codes read: as nothing, since they may split a token, or as a blank, since they may
+/// be all that separates two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Colors {
+    Nothing,
+    Blank,
+}
+
 /// A run of decoded bytes that are the raw bytes themselves, or one decoded unit.
 struct Segment {
     decoded: usize,
@@ -25,10 +33,11 @@ struct Unit {
     byte: Option<u8>,
     /// Whether it hides what plain reading would find.
     hides: bool,
+    color: bool,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(raw: &'a [u8]) -> Self {
+    pub(super) fn new(raw: &'a [u8], colors: Colors) -> Self {
         let mut view = View { raw, decoded: Vec::with_capacity(raw.len()), segments: Vec::new() };
         let mut run = 0;
         let mut i = 0;
@@ -42,7 +51,11 @@ impl<'a> View<'a> {
                 continue;
             };
             view.verbatim(run, i);
-            if let Some(byte) = unit.byte {
+            let byte = match unit.byte {
+                None if unit.color && colors == Colors::Blank => Some(b' '),
+                byte => byte,
+            };
+            if let Some(byte) = byte {
                 let decoded = view.decoded.len();
                 let segment = Segment { decoded, raw: i, raw_len: unit.raw_len, verbatim: false };
                 view.segments.push(segment);
@@ -62,6 +75,13 @@ impl<'a> View<'a> {
             self.segments.push(segment);
             self.decoded.extend_from_slice(self.raw.get(from..to).unwrap_or_default());
         }
+    }
+
+    /// Whether color codes stand in a text.
+    pub(super) fn has_colors(raw: &[u8]) -> bool {
+        memchr::memchr(0x1b, raw).is_some()
+            || memchr::memmem::find(raw, b"\\u001b[").is_some()
+            || memchr::memmem::find(raw, b"\\u001B[").is_some()
     }
 
     pub(super) fn text(&self) -> &[u8] {
@@ -106,7 +126,8 @@ fn hex_pair(raw: &[u8], i: usize) -> Option<u8> {
 }
 
 fn unit_at(raw: &[u8], i: usize) -> Option<Unit> {
-    let unit = |raw_len, byte, hides| Some(Unit { raw_len, byte, hides });
+    let unit = |raw_len, byte, hides| Some(Unit { raw_len, byte, hides, color: false });
+    let color = |raw_len| Some(Unit { raw_len, byte: None, hides: true, color: true });
     match at(raw, i) {
         b'\\' => {
             let slashes = raw.iter().skip(i).take(64).take_while(|b| **b == b'\\').count();
@@ -120,8 +141,7 @@ fn unit_at(raw: &[u8], i: usize) -> Option<Unit> {
                     let code = u16::from(hex_pair(raw, next + 1)?) << 8
                         | u16::from(hex_pair(raw, next + 3)?);
                     if code == 0x1b {
-                        let color = color_len(raw, next + 5)?;
-                        return unit(slashes + 5 + color, None, true);
+                        return color(slashes + 5 + color_len(raw, next + 5)?);
                     }
                     if is_invisible(code) {
                         return unit(slashes + 5, None, true);
@@ -151,7 +171,7 @@ fn unit_at(raw: &[u8], i: usize) -> Option<Unit> {
                 _ => None,
             }
         }
-        0x1b => unit(1 + color_len(raw, i + 1)?, None, true),
+        0x1b => color(1 + color_len(raw, i + 1)?),
         0xc2 => match at(raw, i + 1) {
             0xa0 => unit(2, Some(b' '), true),
             0xad => unit(2, None, true),
@@ -188,7 +208,7 @@ mod tests {
 
     #[track_caller]
     fn check(raw: &str, expect: &str) {
-        let view = View::new(raw.as_bytes());
+        let view = View::new(raw.as_bytes(), Colors::Nothing);
         assert_eq!(String::from_utf8_lossy(view.text()), expect);
         assert_eq!(view.raw_range(0, view.text().len()), (0, raw.len()), "{raw}");
     }
@@ -211,7 +231,7 @@ mod tests {
     #[test]
     fn maps_back() {
         let raw = r"x a%40b y";
-        let view = View::new(raw.as_bytes());
+        let view = View::new(raw.as_bytes(), Colors::Nothing);
         assert_eq!(view.text(), b"x a@b y");
         assert_eq!(view.raw_range(2, 5), (2, 7));
         assert_eq!(view.raw_range(6, 7), (8, 9));

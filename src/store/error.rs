@@ -1,7 +1,7 @@
 //! What can go wrong in the store. Errors of reading are in `read`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -26,8 +26,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
-        let path = path.into();
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
+        let path = path.to_owned();
         |source| StoreError::Io { path, source }
     }
 }

@@ -296,6 +296,30 @@ impl Head {
             .collect()
     }
 
+    /// Everything, sorted by (tenant, labels), then (time, arrival).
+    pub fn all_rows(&self) -> Vec<StreamRows> {
+        let inner = self.inner.read();
+        let records = Arc::new(inner.records.clone());
+        let mut all: Vec<StreamRows> = inner
+            .streams
+            .iter()
+            .map(|stream| {
+                let mut refs = stream.refs.clone();
+                if !stream.sorted {
+                    refs.sort_by_key(|entry| entry.ts);
+                }
+                StreamRows {
+                    meta: stream.meta.clone(),
+                    tenant: stream.tenant.clone(),
+                    refs,
+                    records: records.clone(),
+                }
+            })
+            .collect();
+        all.sort_by(|a, b| (&a.tenant, &a.meta.labels).cmp(&(&b.tenant, &b.meta.labels)));
+        all
+    }
+
     pub fn stats(
         &self,
         range: TimeRange,
@@ -308,22 +332,21 @@ impl Head {
                 continue;
             }
             let whole = range.contains(stream.first) && range.contains(stream.last);
-            let (mut entries, mut first, mut last) =
-                (stream.refs.len() as u64, stream.first, stream.last);
+            let (mut entries, mut bytes) = (stream.refs.len() as u64, stream.line_bytes);
+            let (mut first, mut last) = (stream.first, stream.last);
             if !whole {
-                entries = 0;
+                (entries, bytes) = (0, 0);
                 (first, last) = (Timestamp::MAX, Timestamp::MIN);
                 for entry in stream.refs.iter().filter(|entry| range.contains(entry.ts)) {
                     entries += 1;
                     first = first.min(entry.ts);
                     last = last.max(entry.ts);
+                    if let Some(record) = inner.records.get(entry.record as usize) {
+                        bytes += record.entry(entry.at).line.len() as u64;
+                    }
                 }
             }
             if entries > 0 {
-                // Cut streams get their share of bytes, so that no line is looked at.
-                let share = u128::from(stream.line_bytes) * u128::from(entries)
-                    / stream.refs.len().max(1) as u128;
-                let bytes = u64::try_from(share).unwrap_or(u64::MAX);
                 found.push(HeadStats { meta: stream.meta.clone(), entries, bytes, first, last });
             }
         }

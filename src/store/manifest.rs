@@ -26,6 +26,8 @@ pub struct PartInfo {
     pub created_ns: i64,
     /// How many times its entries were rewritten by compaction.
     pub level: u32,
+    /// Place in the order of arrival: entries of the same time come in this order.
+    pub order: u64,
     pub first_ns: i64,
     pub last_ns: i64,
     pub entries: u64,
@@ -81,7 +83,7 @@ impl Manifest {
             let bytes = match files.read(&path) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(StoreError::io(path)(error)),
+                Err(error) => return Err(StoreError::io(&path)(error)),
             };
             seen = true;
             let Some(manifest) = parse(&bytes) else {

@@ -17,6 +17,8 @@ pub struct Thresholds {
     pub head_bytes_max: u64,
     /// Age of the head at which it is sealed however small it is.
     pub seal_after: Duration,
+    /// Pause before a failed seal is tried again.
+    pub seal_retry: Duration,
     /// Bytes that may wait for the WAL; more are refused with `AppendError::Full`.
     pub queue_bytes_max: u64,
     /// Heads that may wait to be sealed before appends are refused.
@@ -38,6 +40,7 @@ impl Default for Thresholds {
         Thresholds {
             head_bytes_max: 64 * MIB,
             seal_after: Duration::from_secs(30 * 60),
+            seal_retry: Duration::from_secs(1),
             queue_bytes_max: 64 * MIB,
             sealing_heads_max: 2,
             block_bytes: 2 << 20,

@@ -50,11 +50,14 @@ pub struct State {
     pub active: Arc<HeadUnit>,
     /// Frozen, waiting to become parts; oldest first.
     pub sealing: Vec<Arc<HeadUnit>>,
-    /// Sorted by id, which is the order in which they were made.
     pub parts: Arc<Vec<Arc<Part>>>,
 }
 
 impl State {
+    pub fn holds(&self, part: u64) -> bool {
+        self.parts.iter().any(|other| other.info.id == part)
+    }
+
     /// All heads, oldest first.
     pub fn heads(&self) -> impl DoubleEndedIterator<Item = &Arc<HeadUnit>> {
         self.sealing.iter().chain(std::iter::once(&self.active))

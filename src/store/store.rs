@@ -1,9 +1,9 @@
 //! The store as its users hold it: opening, appending, positions, closing.
 
 use std::any::Any;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
@@ -12,14 +12,16 @@ use tokio::sync::{broadcast, oneshot};
 use super::counters::Counters;
 use super::error::{AppendError, StoreError};
 use super::files::Files;
-use super::head::Nowhere;
-use super::manifest::{Loaded, Manifest};
+use super::manifest::Manifest;
 use super::options::StoreOptions;
+use super::part::{Part, PartCache};
+use super::read::ReadError;
+use super::recover::{quarantine_name, recover};
 use super::repeats::Repeats;
-use super::seal::Sealer;
-use super::state::{HeadUnit, State};
+use super::seal::{self, Sealer};
+use super::state::State;
 use super::tail::{Tail, TailBatch};
-use super::wal::{Record, Segment, replay, segment_name, segment_number};
+use super::wal::{Record, Segment};
 use super::writer::{Appended, Job, Positions, Queue, Writer};
 use crate::limits::WAL_RECORD_BYTES_MAX;
 use crate::model::Batch;
@@ -43,9 +45,11 @@ pub(super) struct Shared {
     pub sealer: Sealer,
     pub positions: RwLock<Positions>,
     pub tail: Tail,
+    pub cache: PartCache,
     pub counters: Counters,
     pub degraded: Degraded,
-    pub wal_bytes: AtomicU64,
+    pub last_compaction_ns: AtomicI64,
+    pub compacting: Mutex<()>,
     pub closing: AtomicBool,
     /// Dropped last, when nobody touches the folder any more.
     _lock: Box<dyn Any + Send + Sync>,
@@ -69,6 +73,95 @@ impl Shared {
         self.options.data_dir.join("wal")
     }
 
+    /// What the WAL takes on disk.
+    pub fn wal_bytes(&self) -> u64 {
+        let listed = self.files.list(&self.wal_folder()).unwrap_or_default();
+        listed.iter().map(|file| file.bytes).sum()
+    }
+
+    pub fn parts_folder(&self) -> PathBuf {
+        self.options.data_dir.join("parts")
+    }
+
+    /// Numbers are never used twice in one run, so that no file that may still be listed after
+    /// a failed save is written over.
+    pub fn next_part_id(&self) -> u64 {
+        let mut manifest = self.manifest.lock();
+        let id = manifest.next_part;
+        manifest.next_part += 1;
+        id
+    }
+
+    /// Replaces the manifest on disk, then what queries see. When the first fails nothing has
+    /// changed.
+    pub fn change_parts(
+        &self,
+        change: impl FnOnce(&mut Manifest),
+        swap: impl FnOnce(&mut State),
+    ) -> Result<(), StoreError> {
+        let mut manifest = self.manifest.lock();
+        let mut changed = manifest.clone();
+        change(&mut changed);
+        changed.save(&*self.files, &self.options.data_dir)?;
+        *manifest = changed;
+        swap(&mut self.state.write());
+        Ok(())
+    }
+
+    /// What a reader is told of a part that could not be read. A damaged one is moved aside, so
+    /// that this query fails and the next ones have the rest.
+    pub fn note_fault(&self, part: &Arc<Part>, error: StoreError) -> ReadError {
+        match error {
+            StoreError::Damaged { .. } | StoreError::Index(_) | StoreError::Newer { .. } => {
+                self.quarantine(part, &error.to_string());
+                ReadError::Damaged(error.to_string())
+            }
+            StoreError::Io { source, .. } => ReadError::Io(source),
+            other => ReadError::Damaged(other.to_string()),
+        }
+    }
+
+    fn quarantine(&self, part: &Arc<Part>, what: &str) {
+        let id = part.info.id;
+        let name = quarantine_name(&part.info.day, id);
+        if !self.manifest.lock().parts.iter().any(|info| info.id == id) {
+            return;
+        }
+        let changed = self.change_parts(
+            |manifest| {
+                manifest.parts.retain(|info| info.id != id);
+                manifest.quarantined.push(format!("{name}: {what}"));
+            },
+            |state| {
+                let rest = state.parts.iter().filter(|other| other.info.id != id);
+                state.parts = Arc::new(rest.cloned().collect());
+            },
+        );
+        self.cache.forget(id);
+        match changed {
+            Ok(()) => {
+                let to = self.options.data_dir.join("quarantine").join(&name);
+                if let Err(error) = self.files.rename(part.path(), &to) {
+                    tracing::error!(part = %name, %error, "damaged part could not be moved");
+                }
+                self.counters.quarantined("part");
+                tracing::error!(part = %name, what, "moved a damaged part to the quarantine folder");
+            }
+            Err(error) => {
+                tracing::error!(part = %name, what, %error, "damaged part could not be taken out");
+            }
+        }
+    }
+
+    pub fn note_seal(&self, failed: Option<StoreError>) {
+        let mut degraded = self.degraded.seal.lock();
+        let text = failed.map(|error| error.to_string());
+        if text.is_some() && *degraded != text {
+            tracing::error!(error = text.as_deref(), "the head could not be sealed; trying again");
+        }
+        *degraded = text;
+    }
+
     pub fn next_segment(&self, number: u64) -> Result<Segment, AppendError> {
         Segment::create(&*self.files, &self.wal_folder(), number)
             .map_err(|error| AppendError::from_io(&error))
@@ -86,8 +179,7 @@ impl Shared {
         Ok(())
     }
 
-    pub fn note_wal(&self, refused: Option<&AppendError>, segment_bytes: u64) {
-        self.wal_bytes.store(segment_bytes, Ordering::Relaxed);
+    pub fn note_wal(&self, refused: Option<&AppendError>) {
         let mut degraded = self.degraded.wal.lock();
         match refused {
             None => *degraded = None,
@@ -116,41 +208,42 @@ impl Store {
             std::io::ErrorKind::WouldBlock => StoreError::Locked { path: folder.clone() },
             _ => StoreError::io(&lock_path)(error),
         })?;
-        let manifest = match Manifest::load(&*files, &folder)? {
-            Loaded::Good(manifest) => manifest,
-            Loaded::Missing => Manifest::default(),
-            Loaded::Damaged => Manifest::default(),
-        };
-        let mut positions = Positions::new(manifest.positions.clone());
-        let wal = folder.join("wal");
-        let replayed = replay_wal(&*files, &wal, manifest.wal_floor, &mut positions)?;
-        let next = replayed.last.map_or(manifest.wal_floor, |last| last + 1);
-        let segment = Segment::create(&*files, &wal, next).map_err(StoreError::io(&wal))?;
-        replayed.unit.segments.lock().push(next);
-        let state =
-            State { active: replayed.unit, sealing: Vec::new(), parts: Arc::new(Vec::new()) };
         let counters = Counters::new(&options.metrics);
+        let recovered = recover(&files, &folder, &counters, options.clock.now_ns())?;
+        let wal = folder.join("wal");
+        let segment =
+            Segment::create(&*files, &wal, recovered.next_segment).map_err(StoreError::io(&wal))?;
+        recovered.unit.segments.lock().push(segment.number);
+        let state =
+            State { active: recovered.unit, sealing: Vec::new(), parts: Arc::new(recovered.parts) };
         let shared = Arc::new(Shared {
             files,
             state: RwLock::new(state),
-            manifest: Mutex::new(manifest),
+            manifest: Mutex::new(recovered.manifest),
             queue: Queue::default(),
             sealer: Sealer::default(),
-            positions: RwLock::new(positions),
+            positions: RwLock::new(recovered.positions),
             tail: Tail::default(),
+            cache: PartCache::new(options.thresholds.cache_bytes_max),
             counters,
             degraded: Degraded::default(),
-            wal_bytes: AtomicU64::new(0),
+            last_compaction_ns: AtomicI64::new(0),
+            compacting: Mutex::new(()),
             closing: AtomicBool::new(false),
             _lock: lock,
             options,
         });
-        let writer = Writer::new(shared.clone(), segment, Repeats::default());
+        let writer = Writer::new(shared.clone(), segment, Repeats::new(), recovered.replayed);
         let writing = std::thread::Builder::new()
             .name("store-wal".to_owned())
             .spawn(move || writer.run())
             .map_err(StoreError::io(&folder))?;
-        Ok(Arc::new(Store { shared, threads: Mutex::new(vec![writing]) }))
+        let for_sealing = shared.clone();
+        let sealing = std::thread::Builder::new()
+            .name("store-seal".to_owned())
+            .spawn(move || seal::run(&for_sealing))
+            .map_err(StoreError::io(&folder))?;
+        Ok(Arc::new(Store { shared, threads: Mutex::new(vec![writing, sealing]) }))
     }
 
     /// Stores a batch. Once this returns `Ok` the entries are safe on disk, seen by queries
@@ -198,11 +291,24 @@ impl Store {
         self.shared.tail.subscribe()
     }
 
+    /// Seals the head and waits until it is in parts.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let failures = self.shared.sealer.failures();
+        let (answer, frozen) = oneshot::channel();
+        self.shared
+            .queue
+            .push(Job::Freeze { answer: Some(answer) }, u64::MAX)
+            .map_err(|_| StoreError::Closed)?;
+        frozen.blocking_recv().map_err(|_| StoreError::Closed)?;
+        seal::wait_sealed(&self.shared, failures)
+    }
+
     /// Takes no more batches, writes those that wait, and stops the threads. Entries of the
     /// head stay in the WAL; the next start reads them from there.
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
         self.shared.queue.close();
+        self.shared.sealer.wake();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             // A thread that panicked has said so already.
@@ -215,42 +321,4 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-struct ReplayedWal {
-    unit: Arc<HeadUnit>,
-    last: Option<u64>,
-}
-
-fn replay_wal(
-    files: &dyn Files,
-    folder: &Path,
-    floor: u64,
-    positions: &mut Positions,
-) -> Result<ReplayedWal, StoreError> {
-    let mut numbers: Vec<u64> = files
-        .list(folder)
-        .map_err(StoreError::io(folder))?
-        .iter()
-        .filter_map(|listed| segment_number(&listed.name))
-        .collect();
-    numbers.sort_unstable();
-    let unit = HeadUnit::new(floor);
-    unit.segments.lock().clear();
-    for number in &numbers {
-        let path = folder.join(segment_name(*number));
-        if *number < floor {
-            files.remove(&path).map_err(StoreError::io(&path))?;
-            continue;
-        }
-        let found = replay(files, &path).map_err(StoreError::io(&path))?;
-        for record in &found.records {
-            if let Some(walk) = record.walk() {
-                positions.apply(&walk.positions);
-            }
-            unit.head.add(record, &mut Nowhere);
-        }
-        unit.segments.lock().push(*number);
-    }
-    Ok(ReplayedWal { unit, last: numbers.last().copied() })
 }

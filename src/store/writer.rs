@@ -90,6 +90,13 @@ impl Queue {
         Some(std::mem::take(&mut waiting.jobs))
     }
 
+    /// Nobody works on the queue any more: those who wait are told so.
+    fn abandon(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.closed = true;
+        waiting.jobs.clear();
+    }
+
     fn done(&self, bytes: u64) {
         let mut waiting = self.waiting.lock();
         waiting.bytes = waiting.bytes.saturating_sub(bytes);
@@ -111,11 +118,19 @@ struct Pending {
 }
 
 impl Writer {
-    pub fn new(shared: Arc<Shared>, segment: Segment, repeats: Repeats) -> Writer {
-        Writer { shared, segment, repeats, written: false }
+    pub fn new(shared: Arc<Shared>, segment: Segment, repeats: Repeats, written: bool) -> Writer {
+        Writer { shared, segment, repeats, written }
     }
 
     pub fn run(mut self) {
+        /// However the thread ends, nobody waits for it in vain.
+        struct AtEnd(Arc<Shared>);
+        impl Drop for AtEnd {
+            fn drop(&mut self) {
+                self.0.queue.abandon();
+            }
+        }
+        let _at_end = AtEnd(self.shared.clone());
         while let Some(jobs) = self.shared.queue.take() {
             let mut group = Vec::new();
             for job in jobs {
@@ -170,7 +185,7 @@ impl Writer {
         } else {
             self.segment.sync().map_err(|error| AppendError::from_io(&error))
         };
-        self.shared.note_wal(refusal.as_ref().or(synced.as_ref().err()), self.segment.bytes());
+        self.shared.note_wal(refusal.as_ref().or(synced.as_ref().err()));
         match synced {
             Ok(()) => {
                 for pending in written {
@@ -201,7 +216,7 @@ impl Writer {
         let shared = &self.shared;
         let unit = shared.state.read().active.clone();
         let now_ns = shared.options.clock.now_ns();
-        let mut elsewhere = self.repeats.now(shared);
+        let mut elsewhere = self.repeats.now(shared, now_ns);
         let answer = match unit.head.add(&pending.record, &mut elsewhere) {
             Some(added) => {
                 unit.note_added(now_ns);
@@ -227,8 +242,8 @@ impl Writer {
         let Ok(segment) = self.shared.next_segment(self.segment.number + 1) else { return };
         self.segment = segment;
         self.written = false;
-        let window_ns = self.shared.options.thresholds.repeat_window.as_nanos() as i64;
-        self.repeats.note_frozen(&unit.head, self.shared.options.clock.now_ns(), window_ns);
+        let now_ns = self.shared.options.clock.now_ns();
+        self.repeats.note_frozen(&self.shared, &unit.head, now_ns);
         *unit.positions.lock() = self.shared.positions.read().snapshot();
         {
             let mut state = self.shared.state.write();

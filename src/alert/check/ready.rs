@@ -16,7 +16,7 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// Checks the tests of a file against the names of its alerts.
 pub fn ready(
     file: &str,
-    raw: Vec<Spanned<RawTest>>,
+    raw: &[Spanned<RawTest>],
     alerts: &BTreeSet<String>,
     faults: &mut Vec<Diagnostic>,
 ) -> Vec<RuleTest> {
@@ -58,7 +58,7 @@ impl Readier<'_> {
                 };
                 let at_ns = self.duration(at)?;
                 let lines = self.lines(raw, &test.lines);
-                let expect = expect.iter().map(|expect| self.expect(expect)).collect();
+                let expect = expect.iter().map(|expect| self.expectation(expect)).collect();
                 let name = test.name.clone().unwrap_or_else(|| format!("test {number}"));
                 Some(RuleTest::Scenario(Scenario { name, lines, at_ns, expect }))
             }
@@ -115,7 +115,7 @@ impl Readier<'_> {
         lines
     }
 
-    fn expect(&mut self, raw: &Spanned<RawExpect>) -> Expect {
+    fn expectation(&mut self, raw: &Spanned<RawExpect>) -> Expect {
         self.known(raw, &raw.value.alert);
         Expect {
             alert: raw.value.alert.clone(),

@@ -37,7 +37,7 @@ pub struct RulerOptions {
     /// State of alerts is kept in `alerts/state.json` under it, rules made through the API in
     /// `rules/api.json`.
     pub data_dir: PathBuf,
-    /// Where people reach our page, for links; without a slash at the end.
+    /// Where people reach our page, for links.
     pub external_url: String,
     /// For `$externalLabels` in templates.
     pub external_labels: Labels,
@@ -180,7 +180,7 @@ impl Ruler {
         }));
         let ruler = Ruler(Arc::new(Inner {
             around: Surroundings {
-                external_url: options.external_url.clone(),
+                external_url: options.external_url.trim_end_matches('/').to_owned(),
                 external_labels: options.external_labels.clone(),
             },
             options,

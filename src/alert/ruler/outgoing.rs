@@ -51,7 +51,9 @@ impl Inner {
                     for sample in &mut samples {
                         sample.line = cut(std::mem::take(&mut sample.line), ALERT_SAMPLE_BYTES_MAX);
                     }
-                    alert.shown = Shown { count: found.count, samples, ..shown };
+                    // The link shows the lines of this alert, not the numbers of all.
+                    let generator_url = self.link(&log.to_string(), range);
+                    alert.shown = Shown { count: found.count, samples, generator_url, ..shown };
                 }
                 // An alert without its lines is better than none.
                 Err(error) => {
@@ -79,7 +81,7 @@ impl Inner {
     }
 
     fn link(&self, query: &str, range: TimeRange) -> String {
-        let base = self.options.external_url.trim_end_matches('/');
+        let base = &self.around.external_url;
         format!("{base}/?query={}&start={}&end={}", escaped(query), range.start.0, range.end.0)
     }
 }

@@ -29,8 +29,16 @@ enum Test {
     /// All of these names have a value.
     Present(Vec<String>),
     /// The values joined, or the line when there are no sources.
-    Matches { sources: Vec<String>, separator: String, regex: Regex },
-    Equals { sources: Vec<String>, separator: String, value: String },
+    Matches {
+        sources: Vec<String>,
+        separator: String,
+        regex: Regex,
+    },
+    Equals {
+        sources: Vec<String>,
+        separator: String,
+        value: String,
+    },
 }
 
 struct Drop {
@@ -62,14 +70,12 @@ pub(super) fn compile(cx: &mut Compile<'_>, at: &Node, body: &Node) -> Option<Bo
     let test = match (keys.node("expression"), value) {
         (Some(_), Some(_)) => {
             cx.fault(at, "stage drop takes expression or value, not both");
-            None
+            return None;
         }
-        (Some(node), None) => {
-            cx.regex(node).map(|regex| Test::Matches { sources, separator, regex })
-        }
+        (Some(node), None) => Some(Test::Matches { sources, separator, regex: cx.regex(node)? }),
         (None, Some(_)) if sources.is_empty() => {
             cx.fault(at, "stage drop with value needs a source");
-            None
+            return None;
         }
         (None, Some(value)) => Some(Test::Equals { sources, separator, value }),
         (None, None) if sources.is_empty() => None,

@@ -29,17 +29,18 @@ pub(super) fn compile(cx: &mut Compile<'_>, body: &Node) -> Option<Box<dyn Stage
     } else {
         (body, None, Flag::Off)
     };
+    let mapping = cx.mapping("json", expressions);
+    if mapping.is_empty() {
+        cx.fault(expressions, "stage json needs at least one expression");
+    }
     let mut fields = Vec::new();
-    for (name, path, at) in cx.mapping("json", expressions) {
+    for (name, path, at) in mapping {
         match JsonPath::parse(&path) {
             Ok(path) => fields.push((name, path)),
             Err((offset, message)) => {
                 cx.fault(at, format!("path {path:?}, character {}: {message}", offset + 1));
             }
         }
-    }
-    if fields.is_empty() {
-        cx.fault(expressions, "stage json needs at least one expression");
     }
     let dropped = cx.setup.metrics.dropped.clone();
     Some(Box::new(Json { fields, source, drop_malformed, dropped }))

@@ -42,7 +42,9 @@ pub(super) fn compile(cx: &mut Compile<'_>, body: &Node) -> Option<Box<dyn Stage
 }
 
 pub(super) fn invalid_name(name: &str) -> String {
-    format!("label name {name:?} is not valid: use letters, digits and '_', not starting with a digit")
+    format!(
+        "label name {name:?} is not valid: use letters, digits and '_', not starting with a digit"
+    )
 }
 
 impl Stage for Labels {

@@ -52,7 +52,8 @@ impl Luhn {
         let mut digits: Vec<u8> = Vec::new();
         let mut span = 0..0;
         // A last round without a character ends a run at the end of the text.
-        for (at, c) in text.char_indices().map(|(at, c)| (at, Some(c))).chain([(text.len(), None)]) {
+        for (at, c) in text.char_indices().map(|(at, c)| (at, Some(c))).chain([(text.len(), None)])
+        {
             match c {
                 Some(c) if c.is_ascii_digit() => {
                     if digits.is_empty() {

@@ -122,7 +122,7 @@ fn metric(cx: &mut Compile<'_>, name: &Node, body: &Node) -> Option<Metric> {
     }
     if cx.errors.is_empty() {
         let definition = Definition { name: full.clone(), help, kind, idle_max_ns };
-        cx.setup.metrics.custom.define(&definition);
+        cx.setup.metrics.custom.define(&definition, &cx.setup.clock);
     }
     Some(Metric { name: full, source, action, value, match_all, count_bytes })
 }

@@ -64,7 +64,8 @@ impl Stage for Multiline {
         let mut joiner = Joiner::default();
         let mut lines: std::collections::VecDeque<Item> = std::collections::VecDeque::new();
         let mut all: Vec<Item> = Vec::with_capacity(items.len());
-        let mut give = |lines: &mut std::collections::VecDeque<Item>, joined: crate::text::multiline::Joined| {
+        let mut give = |lines: &mut std::collections::VecDeque<Item>,
+                        joined: crate::text::multiline::Joined| {
             let mut parts = lines.drain(..joined.lines.min(lines.len()));
             let Some(mut first) = parts.next() else { return };
             let mut more = 0usize;

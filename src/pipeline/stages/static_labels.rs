@@ -8,7 +8,7 @@ use crate::model::{Labels, Text};
 
 #[derive(Debug)]
 struct StaticLabels {
-    labels: Vec<(String, Text)>,
+    labels: Vec<(Text, Text)>,
 }
 
 pub(super) fn compile(cx: &mut Compile<'_>, body: &Node) -> Option<Box<dyn Stage>> {
@@ -23,7 +23,7 @@ pub(super) fn compile(cx: &mut Compile<'_>, body: &Node) -> Option<Box<dyn Stage
             cx.fault(name, super::labels::invalid_name(&name_text));
         }
         match value.scalar() {
-            Some(value) => labels.push((name_text, Text::from(value))),
+            Some(value) => labels.push((Text::from(name_text), Text::from(value))),
             None if value.is_null() => {}
             None => cx.fault(value, format!("the value must be a text, not {}", value.kind())),
         }
@@ -34,7 +34,7 @@ pub(super) fn compile(cx: &mut Compile<'_>, body: &Node) -> Option<Box<dyn Stage
 impl Stage for StaticLabels {
     fn run(&self, item: &mut Item) {
         for (name, value) in &self.labels {
-            item.set_label(name, value.clone());
+            item.set_constant_label(name, value.clone());
         }
     }
 }

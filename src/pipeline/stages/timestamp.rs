@@ -118,7 +118,10 @@ fn compile_zone(cx: &mut Compile<'_>, at: &Node, name: &str) -> Zone {
         && !name.contains("..")
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b));
     if !plausible {
-        cx.fault(at, format!("location {name:?} is no time zone; write a name such as Europe/Berlin"));
+        cx.fault(
+            at,
+            format!("location {name:?} is no time zone; write a name such as Europe/Berlin"),
+        );
     }
     Zone::Named(name.to_owned())
 }

@@ -4,7 +4,7 @@ use crate::limits;
 use crate::model::Labels;
 use crate::query::error::QueryError;
 use crate::query::syntax::ast::{
-    LabelReplace, MetricExpr, MetricKind, RangeOp, VectorAggregation, VectorOp,
+    BinaryOp, LabelReplace, MetricExpr, MetricKind, RangeOp, VectorAggregation, VectorOp,
 };
 use crate::text::re2;
 
@@ -27,6 +27,12 @@ pub fn evaluate(
         MetricKind::Vector(vector) => Value::Vectors(vector_aggregation(vector, grid, context)?),
         MetricKind::Binary(expr) => {
             let left = evaluate(&expr.left, grid, context)?;
+            // Nothing on the left makes nothing of all operators but "or". Rules rely on it:
+            // what compares with a long history costs nothing while all is quiet.
+            let nothing = matches!(&left, Value::Vectors(vectors) if vectors.samples() == 0);
+            if nothing && expr.op != BinaryOp::Or {
+                return Ok(left);
+            }
             let right = evaluate(&expr.right, grid, context)?;
             let comparison = if expr.return_bool { Comparison::Bool } else { Comparison::Filter };
             binary(expr.op, comparison, expr.matching.as_ref(), left, right)?

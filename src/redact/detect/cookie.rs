@@ -2,6 +2,7 @@
 
 use super::value::{self, Shape};
 use crate::redact::boundary::at;
+use crate::redact::json::InString;
 
 /// Names in `Set-Cookie` that are not cookies.
 const ATTRIBUTES: [&[u8]; 8] =
@@ -11,11 +12,14 @@ const ATTRIBUTES: [&[u8]; 8] =
 pub(in crate::redact) fn find(
     text: &[u8],
     name_end: usize,
+    outer: Option<InString>,
     work: &mut usize,
     mut found: impl FnMut(usize, usize),
 ) {
     let Some(start) = header_value(text, name_end) else { return };
-    let (start, end) = extent(text, start, work);
+    // A name in plain quotes is itself a string, which ends before the value.
+    let outer = outer.filter(|_| at(text, name_end) != b'"');
+    let (start, end) = extent(text, start, outer, work);
     let mut i = start;
     while i < end {
         let pair_end = text
@@ -58,8 +62,8 @@ fn header_value(text: &[u8], name_end: usize) -> Option<usize> {
     Some(value::skip_blanks(text, i))
 }
 
-fn extent(text: &[u8], start: usize, work: &mut usize) -> (usize, usize) {
-    match value::value_at(text, start, work) {
+fn extent(text: &[u8], start: usize, outer: Option<InString>, work: &mut usize) -> (usize, usize) {
+    match value::value_at(text, start, outer, work) {
         Some(value) if matches!(value.shape, Shape::Quoted(_)) => (value.start, value.end),
         Some(value) if value.shape == Shape::Nested => (value.start + 1, value.end - 1),
         _ => {
@@ -85,7 +89,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expect: &[&str]) {
         let mut all = Vec::new();
-        find(text.as_bytes(), "Cookie".len(), &mut 0, |s, e| all.push(&text[s..e]));
+        find(text.as_bytes(), "Cookie".len(), None, &mut 0, |s, e| all.push(&text[s..e]));
         assert_eq!(all, expect, "{text}");
     }
 

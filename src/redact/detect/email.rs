@@ -19,7 +19,7 @@ pub(in crate::redact) fn find(text: &[u8], sign: usize, own: &[String]) -> Optio
     while start > 0 && sign - start <= LOCAL_BYTES_MAX && is_local(before(text, start)) {
         start -= 1;
     }
-    while start < sign && matches!(at(text, start), b'.' | b'\'' | b'/' | b'=' | b'-' | b'&') {
+    while start < sign && matches!(at(text, start), b'.' | b'/' | b'=' | b'-' | b'&') {
         start += 1;
     }
     // `key=bob@x.org` and `to/bob@x.org` are a name before an address.
@@ -32,7 +32,7 @@ pub(in crate::redact) fn find(text: &[u8], sign: usize, own: &[String]) -> Optio
     if local.is_empty() || local.len() > LOCAL_BYTES_MAX || local.ends_with(b".") {
         return None;
     }
-    if matches!(before(text, start), b'@' | b'>' | b'*') && before(text, start) != b'>' {
+    if matches!(before(text, start), b'@' | b'*') {
         return None;
     }
     let end = host_end(text, sign + 1)?;
@@ -59,16 +59,19 @@ fn host_end(text: &[u8], start: usize) -> Option<usize> {
     let host = text.get(start..start + run)?;
     let host = host
         .get(..host.len() - host.iter().rev().take_while(|b| matches!(b, b'.' | b'-')).count())?;
-    let mut parts = host.split(|b| *b == b'.');
-    let last = parts.next_back()?;
-    let is_host = host.contains(&b'.')
-        && parts.all(|part| {
-            !part.is_empty() && part.len() <= 63 && !part.starts_with(b"-") && !part.ends_with(b"-")
-        })
-        && is_top_level(last);
+    let last = host.get(host.iter().rposition(|b| *b == b'.')? + 1..)?;
+    // `bob@x.org-backup` is an address with something hung on.
+    let len = if is_top_level(last) { last.len() } else { last.iter().position(|b| *b == b'-')? };
+    if !is_top_level(last.get(..len)?) {
+        return None;
+    }
+    let host = host.get(..host.len() - last.len() + len)?;
+    let is_host = host.split(|b| *b == b'.').all(|part| {
+        !part.is_empty() && part.len() <= 63 && !part.starts_with(b"-") && !part.ends_with(b"-")
+    });
     let end = start + host.len();
-    // `a@b.com/x` is fine, `a@b.com@c` and `a@b.com_x` are something else.
-    (is_host && !matches!(at(text, end), b'@' | b'_')).then_some(end)
+    // `a@b.com/x` is fine, `a@b.com_x` is something else.
+    (is_host && at(text, end) != b'_').then_some(end)
 }
 
 fn is_top_level(part: &[u8]) -> bool {
@@ -91,7 +94,6 @@ fn is_local(byte: u8) -> bool {
                 | b'%'
                 | b'+'
                 | b'-'
-                | b'\''
                 | b'!'
                 | b'#'
                 | b'$'
@@ -125,6 +127,7 @@ mod tests {
         check("/users/eve@example.de/edit", Some("eve@example.de"));
         check("?email=f.o@example.net&x=1", Some("f.o@example.net"));
         check("x@xn--bcher-kva.example.xn--p1ai", Some("x@xn--bcher-kva.example.xn--p1ai"));
+        check("bob@example.com-old", Some("bob@example.com"));
         check("j\u{f6}rg@b\u{fc}cher.de", Some("j\u{f6}rg@b\u{fc}cher.de"));
     }
 

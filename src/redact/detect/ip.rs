@@ -22,25 +22,24 @@ pub(in crate::redact) fn find(text: &[u8], mut found: impl FnMut(usize, usize)) 
 }
 
 fn address_in(text: &[u8], from: usize, to: usize) -> Option<(usize, usize)> {
+    // `ip:203.0.113.7` is a name and an address.
+    let from = from + usize::from(at(text, from) == b':' && at(text, from + 1) != b':');
     if is_word(before(text, from)) || before(text, from) == b'-' || is_word(at(text, to)) {
         return None;
     }
     let run = std::str::from_utf8(text.get(from..to)?).ok()?;
-    let whole = run.trim_end_matches(['.', ':']);
-    let whole = whole.strip_prefix(':').filter(|rest| !rest.starts_with(':')).unwrap_or(whole);
-    let start = from
-        + (run.len() - run.strip_prefix(':').filter(|r| !r.starts_with(':')).unwrap_or(run).len());
+    let whole = run.trim_end_matches('.');
+    let whole = if whole.ends_with("::") { whole } else { whole.trim_end_matches(':') };
     if let Ok(address) = whole.parse::<Ipv6Addr>() {
         // Eight pairs of two digits are a hardware address, and `::` alone says nothing.
-        let hardware =
-            whole.split(':').count() == 8 && whole.split(':').all(|part| part.len() == 2);
+        let hardware = whole.len() == 23 && whole.split(':').all(|part| part.len() == 2);
         let tells = !hardware && whole.len() > 3 && !address.is_loopback();
-        return tells.then_some((start, start + whole.len()));
+        return tells.then_some((from, from + whole.len()));
     }
     let host = whole.split(':').next().unwrap_or(whole);
     let address: Ipv4Addr = host.parse().ok()?;
-    let version = before(text, from) == b'v' || at(text, to) == b'-';
-    (tells(address) && !version).then_some((start, start + host.len()))
+    let version = at(text, to) == b'-' && at(text, to + 1).is_ascii_alphanumeric();
+    (tells(address) && !version).then_some((from, from + host.len()))
 }
 
 fn tells(address: Ipv4Addr) -> bool {

@@ -4,10 +4,15 @@
 use regex::bytes::Regex;
 
 use super::value::{self, Quote, Shape, Value, quote_at, skip_blanks};
+use crate::config::redaction::RawValidator;
 use crate::redact::boundary::{at, before};
+use crate::redact::json::InString;
+use crate::redact::validate::is_valid;
 
 /// Longest name of a field.
 const NAME_BYTES_MAX: usize = 128;
+/// How far the end of an element is looked for.
+const ELEMENT_BYTES_MAX: usize = 4096;
 
 /// Names whose values go, and what is exempt.
 #[derive(Debug)]
@@ -17,6 +22,7 @@ pub(in crate::redact) struct Keys {
     pub(in crate::redact) keep: Vec<String>,
     /// What the whole value must match, if not anything.
     pub(in crate::redact) value: Option<Regex>,
+    pub(in crate::redact) validator: Option<RawValidator>,
 }
 
 /// A value to replace, and the quotes that its replacement needs.
@@ -62,6 +68,7 @@ impl Keys {
 
     pub(in crate::redact) fn takes_value(&self, value: &[u8]) -> bool {
         self.value.as_ref().is_none_or(|pattern| pattern.is_match(value))
+            && self.validator.is_none_or(|check| is_valid(check, value))
     }
 
     /// Whether a value that stands on its own under one of the names has to go.
@@ -82,6 +89,7 @@ impl Keys {
         &self,
         text: &[u8],
         hit: (usize, usize),
+        outer: Option<InString>,
         is_ours: &dyn Fn(&[u8]) -> bool,
         work: &mut usize,
     ) -> Option<Found> {
@@ -91,9 +99,12 @@ impl Keys {
         if !is_segment_start(text, hit.0, field.name.0, hit.1) || self.keeps(&flatten(name)) {
             return None;
         }
+        // A name in plain quotes is itself a string, which ends before the value.
+        let outer = outer
+            .filter(|_| field.quote.is_none_or(|quote| quote.slashes > 0 || quote.mark != b'"'));
         let value = match field.joint {
-            Joint::Element => element_value(text, field.value, work)?,
-            _ => value::value_at(text, field.value, work)?,
+            Joint::Element => element_value(text, &field, work)?,
+            _ => value::value_at(text, field.value, outer, work)?,
         };
         let value = without_scheme(text, value);
         let content = text.get(value.start..value.end)?;
@@ -198,6 +209,11 @@ fn joint_at(text: &[u8], name: (usize, usize)) -> Option<Field> {
     }
     let quote = quote_at(text, i);
     i += quote.map_or(0, Quote::len);
+    // An even number of backslashes is text; the quote behind it ends a plain string.
+    let quote = quote.map(|quote| match quote.slashes % 2 {
+        0 => Quote { slashes: 0, ..quote },
+        _ => quote,
+    });
     let after_name = i;
     i = skip_blanks(text, i);
     let (joint, len) = match (at(text, i), at(text, i + 1)) {
@@ -222,13 +238,23 @@ fn joint_at(text: &[u8], name: (usize, usize)) -> Option<Field> {
         }
     };
     let value = skip_blanks(text, i + len);
+    // `password= user=bob` is an empty value.
+    let empty = len == 1
+        && joint == Joint::Equals
+        && i == after_name
+        && value > i + len
+        && quote_at(text, value).is_none();
+    if empty {
+        return None;
+    }
     field(quote, joint, value > i + len, value)
 }
 
 /// `<password>` or `<ns:password>`.
 fn is_element(text: &[u8], name: usize) -> bool {
     if before(text, name) == b'<' {
-        return true;
+        // Behind `=` or `:` stands a value, which may be one that was replaced.
+        return name < 2 || !matches!(before(text, name - 1), b'=' | b':');
     }
     let prefix = text
         .get(..name.saturating_sub(1))
@@ -241,15 +267,25 @@ fn is_element(text: &[u8], name: usize) -> bool {
     prefix > 0 && before(text, name - 1 - prefix) == b'<'
 }
 
-fn element_value(text: &[u8], start: usize, work: &mut usize) -> Option<Value> {
-    let rest = text.get(start..text.len().min(start + 4096))?;
-    let end = memchr::memmem::find(rest, b"</")
-        .or_else(|| memchr::memmem::find(rest, b"<\\/"))
-        .unwrap_or_else(|| {
-            rest.iter().position(|b| matches!(b, b'"' | b'<')).unwrap_or(rest.len())
-        });
-    *work += end;
-    Some(Value { start, end: start + end, shape: Shape::Bare })
+/// The text up to the end tag, without tags in it: `<secret>` alone may be our own output.
+fn element_value(text: &[u8], field: &Field, work: &mut usize) -> Option<Value> {
+    let start = field.value;
+    let name = text.get(field.name.0..field.name.1)?;
+    let rest = text.get(start..text.len().min(start + ELEMENT_BYTES_MAX))?;
+    let (open, rest) = match rest.strip_prefix(b"<![CDATA[") {
+        Some(data) => (start + 9, data),
+        None => (start, rest),
+    };
+    let len = memchr::memchr2(b'<', b'"', rest).unwrap_or(rest.len());
+    *work += len;
+    let tag = rest.get(len..)?.strip_prefix(b"<")?;
+    let tag = tag.strip_prefix(b"\\").unwrap_or(tag).strip_prefix(b"/")?;
+    let prefix = tag.iter().take(32).position(|b| *b == b':').map_or(0, |colon| colon + 1);
+    let closes = |tag: &[u8]| tag.strip_prefix(name).is_some_and(|end| at(end, 0) == b'>');
+    let closed = closes(tag) || tag.get(prefix..).is_some_and(closes);
+    let content = rest.get(..len)?;
+    let len = content.strip_suffix(b"]]>").map_or(len, <[u8]>::len);
+    closed.then_some(Value { start: open, end: open + len, shape: Shape::Bare })
 }
 
 /// Schemes of the `Authorization` header; what follows is the secret, the scheme is kept.
@@ -277,7 +313,7 @@ fn without_scheme(text: &[u8], value: Value) -> Value {
     while at(text, start) == b' ' {
         start += 1;
     }
-    if start == value.start + word {
+    if start == value.start + word || matches!(at(text, start), b'{' | b'[') {
         return value;
     }
     match value.shape {
@@ -363,6 +399,20 @@ fn is_placeholder(content: &[u8], is_ours: &dyn Fn(&[u8]) -> bool) -> bool {
         || (trimmed.len() >= 3 && trimmed.iter().all(|b| matches!(b, b'x' | b'X')))
         || is_mark(trimmed)
         || is_variable(trimmed)
+        || is_object(trimmed)
+}
+
+/// How Java prints an object: `Token{78af589`, `android.os.BinderProxy@2bd79ce`.
+fn is_object(trimmed: &[u8]) -> bool {
+    let Some(split) = trimmed.iter().position(|b| matches!(b, b'{' | b'@')) else { return false };
+    let (class, rest) = trimmed.split_at(split);
+    let hash = rest.get(1..).unwrap_or_default();
+    let hash = hash.strip_suffix(b"}").unwrap_or(hash);
+    (at(rest, 0) == b'{' || class.contains(&b'.'))
+        && !class.is_empty()
+        && class.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'$'))
+        && (5..=8).contains(&hash.len())
+        && hash.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// `[FILTERED]`, `<redacted>`, `(hidden)` and their like, written by the program itself.
@@ -455,6 +505,10 @@ fn is_prose(text: &[u8], field: &Field, value: Value) -> bool {
         return false;
     }
     let left = text.get(..field.name.0).unwrap_or_default();
+    // `stream/token: x` speaks of things, not of a field.
+    if left.ends_with(b"/") && field.blank {
+        return true;
+    }
     if GRAMMAR.iter().any(|word| {
         left.trim_ascii_end()
             .len()
@@ -472,7 +526,8 @@ fn is_prose(text: &[u8], field: &Field, value: Value) -> bool {
     if !word.iter().all(u8::is_ascii_alphabetic) {
         return false;
     }
-    let goes_on = at(text, value.end) == b' ' && at(text, value.end + 1).is_ascii_alphabetic();
+    let next = at(text, value.end + 1);
+    let goes_on = at(text, value.end) == b' ' && (next.is_ascii_alphabetic() || next == b'{');
     goes_on || STATES.contains(&flatten(word).as_str())
 }
 

@@ -8,6 +8,8 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 /// A header line is no longer than this.
 const TITLE_BYTES_MAX: usize = 64;
+/// A run of base64 of this length in a line that follows the beginning of a key is part of it.
+const LONG_RUN_BYTES_MIN: usize = 40;
 
 /// What a line shows of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,40 +30,54 @@ pub(in crate::redact) fn find(text: &[u8], start: usize) -> Option<Key> {
         return None;
     }
     let body = start + BEGIN.len() + title_end + 5;
-    match memmem::find(text.get(body..)?, END) {
+    let inside = body_end(text, body);
+    match memmem::find(text.get(body..inside)?, END) {
         Some(end) => {
             let after_title = body + end + END.len();
-            let tail = text.get(after_title..)?;
+            let tail = text.get(after_title..inside)?;
             let tail = tail.get(..tail.len().min(TITLE_BYTES_MAX))?;
             let end = memmem::find(tail, b"-----").map_or(after_title, |at| after_title + at + 5);
             Some(Key { start, end, open: false })
         }
-        None => Some(Key { start, end: body_end(text, body), open: true }),
+        None => Some(Key { start, end: inside, open: true }),
+    }
+}
+
+/// Long runs of base64 behind a key that was broken off, as where each of its lines is a string
+/// of its own.
+pub(in crate::redact) fn remains(text: &[u8], from: usize, mut found: impl FnMut(usize, usize)) {
+    let mut i = from;
+    while i < text.len() {
+        let run = text.iter().skip(i).take_while(|b| is_base64(**b)).count();
+        if run >= LONG_RUN_BYTES_MIN {
+            found(i, i + run);
+        }
+        i += run + 1;
     }
 }
 
 /// Where the text stops to look like the inside of a key.
 fn body_end(text: &[u8], body: usize) -> usize {
     let mut i = body;
-    while i < text.len() {
-        let inside = match at(text, i) {
-            b'\\' => matches!(at(text, i + 1), b'n' | b'r' | b'\\' | b'/'),
-            byte => {
-                byte.is_ascii_alphanumeric()
-                    || matches!(byte, b'+' | b'/' | b'=' | b'-' | b',' | b':' | b'.' | b'(' | b')')
-                    || byte.is_ascii_whitespace()
+    loop {
+        i += match at(text, i) {
+            // An escape goes whole or not at all.
+            b'\\' => {
+                let slashes = text.iter().skip(i).take_while(|b| **b == b'\\').count();
+                match at(text, i + slashes) {
+                    b'n' | b'r' | b'/' => slashes + 1,
+                    _ => return i,
+                }
             }
+            byte if is_base64(byte) || is_header_mark(byte) => 1,
+            byte if byte.is_ascii_whitespace() => 1,
+            _ => return i,
         };
-        if !inside {
-            break;
-        }
-        i += 1;
     }
-    // The escape in front of a closing quote belongs to the quote.
-    while i > body && at(text, i) == b'"' && at(text, i - 1) == b'\\' {
-        i -= 1;
-    }
-    i
+}
+
+fn is_header_mark(byte: u8) -> bool {
+    matches!(byte, b'-' | b',' | b':' | b'.' | b'(' | b')' | b'@' | b'_')
 }
 
 /// A line inside of a key: what of it has to go, and whether the key ends here.
@@ -92,7 +108,7 @@ pub(in crate::redact) fn inside(text: &[u8]) -> Inside {
     let mut i = 0;
     while i < text.len() {
         let run = text.iter().skip(i).take_while(|b| is_base64(**b)).count();
-        if run >= 40 {
+        if run >= LONG_RUN_BYTES_MIN {
             return Inside::Part(i, i + run);
         }
         i += run + 1;

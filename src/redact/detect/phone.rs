@@ -84,7 +84,9 @@ fn separator_len(text: &[u8], i: usize) -> usize {
         Some([b' ' | b'-', b'('] | [b')', b' ' | b'-']) => true,
         _ => false,
     };
-    if plausible && at(text, i + len).is_ascii_digit() { len } else { 0 }
+    let digits = if at(text, i) == b'.' { 2 } else { 1 };
+    let goes_on = (0..digits).all(|ahead| at(text, i + len + ahead).is_ascii_digit());
+    if plausible && goes_on { len } else { 0 }
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Where the value of a field begins and ends, in whatever notation the line is written.
 
 use crate::redact::boundary::{at, before};
+use crate::redact::json::InString;
 use crate::redact::view::{color_len, hex};
 
-/// How far the end of a nested value is looked for.
-const NESTED_BYTES_MAX: usize = 16 * 1024;
 /// How far the end of a quoted or bare value is looked for.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
@@ -67,22 +66,30 @@ fn is_escaped_color(text: &[u8], i: usize) -> bool {
     text.get(i..i + 6).is_some_and(|escape| escape.eq_ignore_ascii_case(b"\\u001b"))
 }
 
-/// The value that begins at `i`, blanks already skipped.
-pub(in crate::redact) fn value_at(text: &[u8], i: usize, work: &mut usize) -> Option<Value> {
+/// The value that begins at `i`, blanks already skipped. `outer`: it is inside of a string of
+/// JSON, beyond which it cannot reach.
+pub(in crate::redact) fn value_at(
+    text: &[u8],
+    i: usize,
+    outer: Option<InString>,
+    work: &mut usize,
+) -> Option<Value> {
     let prefixed = matches!(at(text, i), b'u' | b'b' | b'r' | b'f' | b'@');
     let open = i + usize::from(prefixed && matches!(at(text, i + 1), b'"' | b'\''));
     if let Some(quote) = quote_at(text, open) {
+        if quote.mark == b'"' && outer.is_some() && quote.slashes % 2 == 0 {
+            return None;
+        }
         let start = open + quote.len();
         // An escaped quote with nothing behind it closes what the line itself is in.
-        match quoted_end(text, start, quote, work) {
+        match quoted_end(text, start, quote, outer, work) {
             Some(end) => return Some(Value { start, end, shape: Shape::Quoted(quote) }),
             None if quote.slashes > 0 => return None,
             None => return Some(bare(text, start, work)),
         }
     }
-    if matches!(at(text, i), b'{' | b'[')
-        && let Some(end) = nested_end(text, i, work)
-    {
+    if matches!(at(text, i), b'{' | b'[') {
+        let end = nested_end(text, i, outer, work);
         return Some(Value { start: i, end, shape: Shape::Nested });
     }
     (i < text.len()).then(|| bare(text, i, work))
@@ -90,7 +97,13 @@ pub(in crate::redact) fn value_at(text: &[u8], i: usize, work: &mut usize) -> Op
 
 /// The end of a quoted value. A mark with fewer backslashes than the opening one closes the text
 /// around the value, and so ends it as well.
-fn quoted_end(text: &[u8], start: usize, quote: Quote, work: &mut usize) -> Option<usize> {
+fn quoted_end(
+    text: &[u8],
+    start: usize,
+    quote: Quote,
+    outer: Option<InString>,
+    work: &mut usize,
+) -> Option<usize> {
     let limit = text.len().min(start + VALUE_BYTES_MAX);
     let cycle = 2 * (quote.slashes + 1);
     let mut i = start;
@@ -100,6 +113,10 @@ fn quoted_end(text: &[u8], start: usize, quote: Quote, work: &mut usize) -> Opti
         if byte == b'\\' {
             slashes += 1;
         } else {
+            if byte == b'"' && outer.is_some() && slashes % 2 == 0 {
+                *work += i - start;
+                return Some(i - slashes);
+            }
             if byte == quote.mark || (byte == b'"' && quote.slashes > 0) {
                 let closes = slashes % cycle == quote.slashes && byte == quote.mark;
                 if closes || slashes < quote.slashes {
@@ -115,48 +132,53 @@ fn quoted_end(text: &[u8], start: usize, quote: Quote, work: &mut usize) -> Opti
     None
 }
 
-/// The end of a balanced object or list; strings in it may hold any bracket.
-fn nested_end(text: &[u8], start: usize, work: &mut usize) -> Option<usize> {
-    let limit = text.len().min(start + NESTED_BYTES_MAX);
+/// The end of a balanced object or list; strings in it may hold any bracket. One that is not
+/// closed, as in a line that was cut, reaches to the end of what is around it.
+fn nested_end(text: &[u8], start: usize, outer: Option<InString>, work: &mut usize) -> usize {
     let mut depth = 0usize;
     let mut i = start;
-    let mut string: Option<Quote> = None;
-    while i < limit {
-        match at(text, i) {
-            b'\\' | b'"' => match quote_at(text, i) {
-                Some(quote) if quote.mark == b'"' => {
-                    match string {
-                        None => string = Some(quote),
-                        Some(open) if open.slashes == quote.slashes => string = None,
-                        // The text around the value ends before the value does.
-                        Some(open) if quote.slashes < open.slashes => break,
-                        Some(_) => {}
-                    }
-                    i += quote.len();
-                    continue;
-                }
-                _ => {}
-            },
-            b'{' | b'[' if string.is_none() => depth += 1,
-            b'}' | b']' if string.is_none() => {
+    let mut string: Option<usize> = None;
+    let mut slashes = 0;
+    while i < text.len() {
+        let byte = at(text, i);
+        match (byte, string) {
+            (b'"', _) if outer.is_some() && slashes % 2 == 0 => {
+                i -= slashes;
+                break;
+            }
+            (b'"', None) => string = Some(slashes),
+            (b'"', Some(open)) if slashes % (2 * (open + 1)) == open => string = None,
+            // The text around the value ends before the value does.
+            (b'"', Some(open)) if slashes < open => {
+                i -= slashes;
+                break;
+            }
+            (b'{' | b'[', None) => depth += 1,
+            (b'}' | b']', None) => {
                 depth -= 1;
                 if depth == 0 {
-                    *work += i - start;
-                    return Some(i + 1);
+                    i += 1;
+                    break;
                 }
             }
             _ => {}
         }
+        slashes = if byte == b'\\' { slashes + 1 } else { 0 };
         i += 1;
     }
     *work += i - start;
-    None
+    i
 }
 
 /// A value without quotes: up to a blank, or a mark behind which the notation goes on.
 fn bare(text: &[u8], start: usize, work: &mut usize) -> Value {
     let limit = text.len().min(start + VALUE_BYTES_MAX);
     let mut i = start;
+    // `${NAME}` is one thing.
+    if matches!(at(text, i), b'$' | b'#' | b'%') && at(text, i + 1) == b'{' {
+        let close = text.iter().skip(i).take(128).position(|b| *b == b'}');
+        i += close.map_or(0, |close| close + 1);
+    }
     while i < limit && !ends_bare(text, i) {
         i += match at(text, i) {
             b'\\' => text.iter().skip(i).take_while(|b| **b == b'\\').count(),
@@ -280,7 +302,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expect: &str) {
-        let value = value_at(text.as_bytes(), 0, &mut 0).unwrap();
+        let value = value_at(text.as_bytes(), 0, None, &mut 0).unwrap();
         assert_eq!(&text[value.start..value.end], expect, "{text}");
     }
 

@@ -40,7 +40,6 @@ pub(super) fn scan(head: &Head, progress: &mut Progress<'_>) -> Result<Flow, Rea
     let streams = head.rows(request.range, &|tenant, meta| {
         matches(&request.tenant, &request.matchers, tenant, meta)
     });
-    progress.stats.streams += streams.len() as u64;
     // Chunks of all streams, by the end that is wanted first.
     let mut chunks: Vec<(&StreamRows, &[EntryRef])> = streams
         .iter()
@@ -56,7 +55,7 @@ pub(super) fn scan(head: &Head, progress: &mut Progress<'_>) -> Result<Flow, Rea
     for (stream, refs) in chunks {
         progress.check_cancel()?;
         let (Some(first), Some(last)) = (refs.first(), refs.last()) else { continue };
-        if !progress.sink.wants(first.ts, last.ts) {
+        if !progress.wants(first.ts, last.ts) {
             progress.stats.blocks_pruned += 1;
             continue;
         }
@@ -64,6 +63,7 @@ pub(super) fn scan(head: &Head, progress: &mut Progress<'_>) -> Result<Flow, Rea
         progress.stats.rows += refs.len() as u64;
         let bytes = refs.iter().map(|entry| stream.entry(*entry).line.len() as u64).sum();
         progress.spend(bytes)?;
+        progress.note_stream(stream.meta.id);
         let rows = HeadRows { stream, refs, lines: request.need_lines };
         if progress.sink.rows(&stream.meta, &rows)? == Flow::Stop {
             return Ok(Flow::Stop);

@@ -49,7 +49,16 @@ pub struct Template {
 
 impl Template {
     pub fn parse(source: &str, functions: Functions) -> Result<Template, TemplateError> {
-        let tree = Arc::new(parse::parse(source, functions)?);
+        Template::parse_with(&[], source, functions)
+    }
+
+    /// The same with the templates that are defined in `library` at hand.
+    pub fn parse_with(
+        library: &[String],
+        source: &str,
+        functions: Functions,
+    ) -> Result<Template, TemplateError> {
+        let tree = Arc::new(parse::parse(library, source, functions)?);
         Ok(Template { source: source.into(), tree })
     }
 

@@ -11,7 +11,18 @@ use crate::text::re2;
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
-pub(super) fn parse(source: &str, functions: Functions) -> Result<Tree> {
+/// Parses `source` with the named templates of `library`; a later definition replaces an
+/// earlier one.
+pub(super) fn parse(library: &[String], source: &str, functions: Functions) -> Result<Tree> {
+    let mut tree = Tree::default();
+    for text in library.iter().map(String::as_str).chain([source]) {
+        tree = parse_one(tree, text, functions)?;
+    }
+    Ok(tree)
+}
+
+/// Adds the templates that a text defines; its own nodes become the main ones.
+fn parse_one(tree: Tree, source: &str, functions: Functions) -> Result<Tree> {
     let mut pieces = lex::pieces(source)?;
     pieces.reverse();
     let mut parser = Parser {
@@ -24,7 +35,7 @@ pub(super) fn parse(source: &str, functions: Functions) -> Result<Tree> {
         loops: 0,
         depth: 0,
         end_offset: source.len(),
-        tree: Tree::default(),
+        tree,
     };
     let (main, stop) = parser.block()?;
     if let Stop::Word { word, offset, .. } = stop {

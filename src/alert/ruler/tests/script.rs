@@ -54,8 +54,7 @@ impl Evaluate for Script {
         at: Timestamp,
     ) -> Result<Vec<Sample>, String> {
         assert_eq!(tenant, "fake");
-        let mut rule = String::new();
-        expr::each_range(expr, &mut |range| rule = range.log.matchers[0].value.clone());
+        let rule = expr.log_exprs()[0].matchers[0].value.clone();
         let at_secs = at.0.div_euclid(SECOND);
         self.asked.lock().push((rule.clone(), at_secs));
         let samples = (self.answer)(&rule, at_secs)?;
