@@ -106,7 +106,7 @@ impl Keys {
             Joint::Element => element_value(text, &field, work)?,
             _ => value::value_at(text, field.value, outer, work)?,
         };
-        let value = without_scheme(text, value);
+        let value = without_scheme(text, value, outer);
         let content = text.get(value.start..value.end)?;
         if is_placeholder(content, is_ours)
             || !self.takes_value(content)
@@ -302,7 +302,7 @@ const SCHEMES: [&[u8]; 10] = [
     b"key",
 ];
 
-fn without_scheme(text: &[u8], value: Value) -> Value {
+fn without_scheme(text: &[u8], value: Value, outer: Option<InString>) -> Value {
     let content = text.get(value.start..value.end).unwrap_or_default();
     let word = content.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
     let Some(scheme) = content.get(..word) else { return value };
@@ -322,27 +322,28 @@ fn without_scheme(text: &[u8], value: Value) -> Value {
             let parameters = matches!(scheme.len(), 4 | 6 | 16)
                 && !scheme.eq_ignore_ascii_case(b"bearer")
                 && !scheme.eq_ignore_ascii_case(b"ntlm");
-            let len = rest
-                .iter()
-                .position(|b| {
-                    matches!(b, b'"' | b'\'' | b'\n')
-                        || (!parameters
-                            && (b.is_ascii_whitespace()
-                                || matches!(
-                                    b,
-                                    b',' | b']'
-                                        | b'}'
-                                        | b')'
-                                        | b'\\'
-                                        | b'<'
-                                        | b';'
-                                        | b'&'
-                                        | b'|'
-                                        | b'>'
-                                )))
-                })
-                .unwrap_or(rest.len());
-            let len = if parameters { whole_parameters(rest).max(len) } else { len };
+            let ends = |b: &u8| {
+                b.is_ascii_whitespace()
+                    || matches!(
+                        b,
+                        b'"' | b'\''
+                            | b','
+                            | b']'
+                            | b'}'
+                            | b')'
+                            | b'\\'
+                            | b'<'
+                            | b';'
+                            | b'&'
+                            | b'|'
+                            | b'>'
+                    )
+            };
+            let len = if parameters {
+                whole_parameters(rest, outer)
+            } else {
+                rest.iter().position(ends).unwrap_or(rest.len())
+            };
             Value { start, end: start + len, shape: Shape::Bare }
         }
         _ if start < value.end => Value { start, ..value },
@@ -350,20 +351,26 @@ fn without_scheme(text: &[u8], value: Value) -> Value {
     }
 }
 
-/// The length of `a="b", c=d` up to the end of the line or the quote around it.
-fn whole_parameters(rest: &[u8]) -> usize {
+/// The length of `a="b", c=d` up to the end of the line or of the string around it.
+fn whole_parameters(rest: &[u8], outer: Option<InString>) -> usize {
     let mut i = 0;
+    let mut slashes = 0;
+    let mut quoted = false;
     while i < rest.len() {
         match at(rest, i) {
-            b'"' if i > 0 && at(rest, i - 1) == b'=' => {
-                match rest.iter().skip(i + 1).position(|b| *b == b'"') {
-                    Some(close) => i += close + 2,
-                    None => return i,
+            b'\n' => break,
+            b'\'' if !quoted => break,
+            // Escaped quotes belong to the parameters, as long as these are in a string.
+            b'"' if slashes % 2 == 0 => {
+                if outer.is_some() || !(quoted || (i > 0 && at(rest, i - 1) == b'=')) {
+                    break;
                 }
+                quoted = !quoted;
             }
-            b'"' | b'\'' | b'\n' => return i,
-            _ => i += 1,
+            _ => {}
         }
+        slashes = if at(rest, i) == b'\\' { slashes + 1 } else { 0 };
+        i += 1;
     }
     i
 }

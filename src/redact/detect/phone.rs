@@ -79,11 +79,8 @@ fn separator_len(text: &[u8], i: usize) -> usize {
         .take(3)
         .take_while(|b| matches!(b, b' ' | b'-' | b'.' | b'(' | b')' | b'/'))
         .count();
-    let plausible = match text.get(i..i + len) {
-        Some([_]) => true,
-        Some([b' ' | b'-', b'('] | [b')', b' ' | b'-']) => true,
-        _ => false,
-    };
+    let plausible =
+        matches!(text.get(i..i + len), Some([_] | [b' ' | b'-', b'('] | [b')', b' ' | b'-']));
     let digits = if at(text, i) == b'.' { 2 } else { 1 };
     let goes_on = (0..digits).all(|ahead| at(text, i + len + ahead).is_ascii_digit());
     if plausible && goes_on { len } else { 0 }

@@ -1,6 +1,6 @@
 //! Rule sets: the examples they carry, the options, and faults with their place.
 
-use super::{build, redactor};
+use super::redactor;
 use crate::redact::{RuleSet, run_tests};
 
 #[test]
