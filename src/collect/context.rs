@@ -62,11 +62,7 @@ impl Labeling {
 
     /// The labels of a stream, or `None` when a rule drops it. `native` are our own labels,
     /// `meta` the hidden ones that rules may use.
-    pub fn labels(
-        &self,
-        native: &[(&str, &str)],
-        meta: &[(String, String)],
-    ) -> Option<Labels> {
+    pub fn labels(&self, native: &[(&str, &str)], meta: &[(String, String)]) -> Option<Labels> {
         let mut set: Vec<(String, String)> = Vec::new();
         if self.style == LabelStyle::Native {
             set.extend(native.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));

@@ -108,10 +108,7 @@ mod tests {
                 shown.push(format!("{:?} {:?}", record.text, record.marks));
             }
         }
-        assert_eq!(
-            shown,
-            [r#""  early" [0]"#, r#""a\n b" [1, 2]"#, r#""c\n d\n e" [3, 4, 5]"#]
-        );
+        assert_eq!(shown, [r#""  early" [0]"#, r#""a\n b" [1, 2]"#, r#""c\n d\n e" [3, 4, 5]"#]);
         assert_eq!(held.oldest(), Some(&6));
         assert_eq!(held.flush_idle(&rule(), 2_999_999_999), None);
         assert_eq!(held.flush_idle(&rule(), 3_000_000_000).unwrap().marks, [6]);

@@ -65,7 +65,8 @@ mod tests {
     fn flags_what_it_changed() {
         let shown = |raw: &'static [u8], extent| {
             let entry = entry(Timestamp(1), Bytes::from_static(raw), extent);
-            let flags: Vec<String> = entry.metadata.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            let flags: Vec<String> =
+                entry.metadata.iter().map(|(k, v)| format!("{k}={v}")).collect();
             format!("{} {flags:?}", entry.line)
         };
         assert_eq!(shown(b"plain", Extent::Whole), "plain []");

@@ -194,7 +194,11 @@ mod tests {
         );
         check("[{source_labels: [a], regex: x, target_label: b}]", "a=1", "a=1");
         check("[{target_label: a, replacement: ''}]", "a=1", "");
-        check("[{source_labels: [a], regex: '(.*)', target_label: '${1}_x', replacement: y}]", "a=q", "a=q q_x=y");
+        check(
+            "[{source_labels: [a], regex: '(.*)', target_label: '${1}_x', replacement: y}]",
+            "a=q",
+            "a=q q_x=y",
+        );
         check("[{source_labels: [a], regex: '1', action: keep}]", "a=1", "a=1");
         check("[{source_labels: [a], regex: '2', action: keep}]", "a=1", "dropped");
         check("[{source_labels: [a], regex: '1', action: drop}]", "a=1", "dropped");
@@ -218,9 +222,17 @@ mod tests {
 
     #[test]
     fn faults_have_a_place() {
-        check("[{action: replce}]", "", "f:1:2: unknown relabel action \"replce\"; known: replace, keep, drop, labelmap, labeldrop, labelkeep, hashmod, lowercase, uppercase");
+        check(
+            "[{action: replce}]",
+            "",
+            "f:1:2: unknown relabel action \"replce\"; known: replace, keep, drop, labelmap, labeldrop, labelkeep, hashmod, lowercase, uppercase",
+        );
         check("- action: replace", "", "f:1:3: relabel action replace needs target_label");
-        check("[{action: hashmod, target_label: a}]", "", "f:1:2: relabel action hashmod needs a modulus");
+        check(
+            "[{action: hashmod, target_label: a}]",
+            "",
+            "f:1:2: relabel action hashmod needs a modulus",
+        );
         check("[{target_label: 'a-b'}]", "", "f:1:2: target_label \"a-b\" is not a label name");
     }
 }

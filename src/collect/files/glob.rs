@@ -77,7 +77,8 @@ impl Glob {
             }
         }
         whole.push('$');
-        let whole = Regex::new(&whole).map_err(|_| format!("pattern {pattern:?} cannot be read"))?;
+        let whole =
+            Regex::new(&whole).map_err(|_| format!("pattern {pattern:?} cannot be read"))?;
         Ok(Glob { parts, whole })
     }
 
@@ -99,7 +100,7 @@ impl Glob {
     }
 
     /// Calls back with each file that matches. Folders that cannot be read are named in `errors`.
-    pub fn walk(&self, found: &mut dyn FnMut(Found), errors: &mut Vec<String>) {
+    pub(super) fn walk(&self, found: &mut dyn FnMut(Found), errors: &mut Vec<String>) {
         let mut walk = Walk { found, errors, entered: HashSet::new() };
         walk.step(Path::new("/"), &self.parts, 0);
     }

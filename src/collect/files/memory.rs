@@ -73,8 +73,7 @@ impl Memory {
         if position.print.head_len == 0 {
             return Vec::new();
         }
-        let mut notes =
-            vec![Position { source: position.past_name(), value: position.to_text() }];
+        let mut notes = vec![Position { source: position.past_name(), value: position.to_text() }];
         self.past.push(position);
         let surplus = self.past.len().saturating_sub(PAST_FILES_MAX);
         for dropped in self.past.drain(..surplus) {

@@ -8,14 +8,40 @@ const COMPRESSED: [&str; 8] = ["gz", "zst", "bz2", "xz", "lz4", "z", "zip", "tgz
 
 /// Names that say what a log is for and not whose it is.
 const GENERIC: [&str; 16] = [
-    "access", "error", "errors", "out", "output", "stdout", "stderr", "err", "log", "logs",
-    "current", "console", "debug", "info", "main", "production",
+    "access",
+    "error",
+    "errors",
+    "out",
+    "output",
+    "stdout",
+    "stderr",
+    "err",
+    "log",
+    "logs",
+    "current",
+    "console",
+    "debug",
+    "info",
+    "main",
+    "production",
 ];
 
 /// Folders that hold logs of many services.
 const SHARED: [&str; 14] = [
-    "log", "logs", "var", "opt", "srv", "data", "current", "shared", "home", "usr", "local", "tmp",
-    "app", "containers",
+    "log",
+    "logs",
+    "var",
+    "opt",
+    "srv",
+    "data",
+    "current",
+    "shared",
+    "home",
+    "usr",
+    "local",
+    "tmp",
+    "app",
+    "containers",
 ];
 
 pub(super) fn is_compressed(path: &Path) -> bool {
@@ -26,7 +52,7 @@ pub(super) fn is_compressed(path: &Path) -> bool {
 
 /// The service that writes a file: `/var/log/nginx/access.log` is nginx's, `/var/log/auth.log`
 /// is auth's.
-pub(in crate::collect) fn service_of(path: &str) -> String {
+pub(super) fn service_of(path: &str) -> String {
     let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let file = parts.pop().unwrap_or_default();
     if let ["var", "log", folder, ..] = parts.as_slice() {

@@ -14,7 +14,7 @@ use super::split::Mark;
 use super::tail::{Stage, Tail, open_regular};
 use crate::collect::settings::Start;
 use crate::collect::status::SourceState;
-use crate::limits::{FILES_MAX, FILE_BACKFILL_BYTES, LINE_BYTES_MAX};
+use crate::limits::{FILE_BACKFILL_BYTES, FILES_MAX, LINE_BYTES_MAX};
 use crate::model::Labels;
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -300,7 +300,8 @@ impl Poller {
                     let born_ns = found.created_ns.unwrap_or(found.modified_ns);
                     let missed = lookout == Lookout::Missed
                         && rotated
-                        && seen_ns.is_some_and(|ns| born_ns > ns.saturating_sub(FILE_TIME_SLACK_NS));
+                        && seen_ns
+                            .is_some_and(|ns| born_ns > ns.saturating_sub(FILE_TIME_SLACK_NS));
                     copied.map(|position| position.mark()).or(missed.then_some(ZERO))
                 }
             };

@@ -67,11 +67,6 @@ impl Splitter {
         }
     }
 
-    /// Whether a line has begun and not ended.
-    pub fn has_partial(&self) -> bool {
-        !self.carry.is_empty()
-    }
-
     /// Takes the next bytes of the file. In UTF-16 they are whole units.
     pub fn push(&mut self, block: &Bytes, lines: &mut Vec<RawLine>) {
         let mut at = 0;
@@ -217,8 +212,7 @@ mod tests {
     #[test]
     fn utf16_lines_end_at_whole_units() {
         // U+0A0A and U+000A: only the second is a line end.
-        let text: Vec<u8> =
-            "a\u{a0a}b\nc".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let text: Vec<u8> = "a\u{a0a}b\nc".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let mut splitter = Splitter::at(ZERO, Encoding::Utf16Le);
         let mut lines = Vec::new();
         for block in text.chunks(2) {

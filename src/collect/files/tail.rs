@@ -59,7 +59,9 @@ struct LineMark {
 pub(super) enum Step {
     Idle,
     /// Something was read; `left_bytes` are known to be there still.
-    Read { left_bytes: u64 },
+    Read {
+        left_bytes: u64,
+    },
     /// The file has been truncated or written anew; nothing was read.
     Replaced,
     /// The file is not there any more.
@@ -238,11 +240,7 @@ impl Tail {
                 return Ok(Step::Replaced);
             }
             if read == 0 {
-                return Ok(if read_bytes == 0 {
-                    Step::Idle
-                } else {
-                    Step::Read { left_bytes: 0 }
-                });
+                return Ok(if read_bytes == 0 { Step::Idle } else { Step::Read { left_bytes: 0 } });
             }
             let block = Bytes::copy_from_slice(buffer.get(..read).unwrap_or_default());
             self.absorb(&block, now_ns, rule, taken);
@@ -373,9 +371,9 @@ pub(super) fn find_moved(path: &Path, key: FileKey) -> Option<PathBuf> {
         .ok()?
         .flatten()
         .find(|entry| {
-            entry.metadata().is_ok_and(|metadata| {
-                metadata.is_file() && FileKey::of(&metadata) == key
-            })
+            entry
+                .metadata()
+                .is_ok_and(|metadata| metadata.is_file() && FileKey::of(&metadata) == key)
         })
         .map(|entry| entry.path())
 }

@@ -74,8 +74,7 @@ impl World {
     }
 
     fn append(&self, name: &str, text: impl AsRef<[u8]>) {
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap();
+        let mut file = OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap();
         file.write_all(text.as_ref()).unwrap();
     }
 
@@ -224,7 +223,9 @@ fn rotation_while_away_loses_nothing() {
 
 #[test]
 fn copytruncate_is_noticed_whatever_the_new_length() {
-    for (after, name) in [("n\n", "shorter"), ("new line\n", "equal"), ("new line and more\n", "longer")] {
+    for (after, name) in
+        [("n\n", "shorter"), ("new line\n", "equal"), ("new line and more\n", "longer")]
+    {
         let mut world = World::new(settings);
         world.append("a.log", "old line\n");
         world.check(&[("a.log", &["old line"])]);
@@ -232,7 +233,12 @@ fn copytruncate_is_noticed_whatever_the_new_length() {
         world.append("a.log", after);
         // Even a file system with coarse times must show that something was written.
         let later = std::time::SystemTime::now() + Duration::from_secs(1);
-        File::options().append(true).open(world.path("a.log")).unwrap().set_modified(later).unwrap();
+        File::options()
+            .append(true)
+            .open(world.path("a.log"))
+            .unwrap()
+            .set_modified(later)
+            .unwrap();
         world.check(&[("a.log", &[after.trim_end()])]);
         assert!(world.poller.tails.len() == 1, "{name}");
     }
@@ -519,10 +525,13 @@ fn run_model(ops: &[Op], settings: fn(&str) -> FilesSettings) -> (Vec<String>, V
             Op::Stop => {
                 let pending = &mut world.pending;
                 let now_ns = world.clock.now_ns();
-                world.poller.flush(now_ns, &mut |batch| {
-                    pending.push(batch);
-                    Ok(())
-                }).unwrap();
+                world
+                    .poller
+                    .flush(now_ns, &mut |batch| {
+                        pending.push(batch);
+                        Ok(())
+                    })
+                    .unwrap();
                 world.commit(usize::MAX);
                 world.restart();
             }

@@ -103,11 +103,7 @@ impl Wakes {
             Err(RecvTimeoutError::Timeout) => Hint::None,
             // We hold a sender, so the channel is never disconnected.
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                if self.rescan.swap(false, Ordering::Relaxed) {
-                    Hint::Look
-                } else {
-                    Hint::Read
-                }
+                if self.rescan.swap(false, Ordering::Relaxed) { Hint::Look } else { Hint::Read }
             }
         }
     }
