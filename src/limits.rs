@@ -12,6 +12,16 @@ pub const QUERY_BYTES_MAX: usize = 128 * 1024;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far
 /// below the stack.
 pub const QUERY_DEPTH_MAX: usize = 200;
+/// Series that a range aggregation keeps apart before anything puts them together, and samples
+/// or points in memory at once (32 bytes each): the wall against queries that would take all
+/// memory. The limit on series in an answer is the user's.
+pub const QUERY_SERIES_MAX: usize = 1_000_000;
+pub const QUERY_SERIES_BYTES_MAX: usize = 1024 * 1024 * 1024;
+pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
+/// Newest lines from which patterns are mined, and steps of a pattern that are filled up with
+/// zeros.
+pub const PATTERN_ROWS_MAX: usize = 200_000;
+pub const PATTERN_STEPS_MAX: usize = 11_000;
 /// Compiled size of one user regex; the crate's own default of 10 MiB, made explicit.
 pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Entries a source may have read that are not yet in the WAL, per source.
@@ -43,6 +53,100 @@ pub const JOURNAL_FIELDS_MAX: usize = 512;
 pub const JOURNAL_FIELD_BYTES_MAX: usize = 32 * 1024;
 /// Live tails fall behind by at most this many batches before entries are dropped and counted.
 pub const TAIL_QUEUE_BATCHES_MAX: usize = 1024;
+/// Bytes that batches waiting for slow tails may hold, over all tails; beyond it they are
+/// skipped and counted. One push body fits.
+pub const TAIL_QUEUE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// One record of the WAL: one batch with its metadata. Twice the largest push body, since
+/// lengths and metadata names come on top.
+pub const WAL_RECORD_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Queries that run at the same time; the rest waits its turn. More would only share the same
+/// cores and multiply memory.
+pub const QUERIES_AT_ONCE_MAX: usize = 8;
+/// Pushes decoded at the same time, and the bytes of their bodies held meanwhile.
+pub const PUSHES_AT_ONCE_MAX: usize = 64;
+pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 512 * 1024 * 1024;
+/// Longest life of one live tail, as in Loki; clients reconnect.
+pub const TAIL_SECS_MAX: u64 = 3600;
+/// Entries in one frame of a live tail.
+pub const TAIL_FRAME_ENTRIES_MAX: usize = 100;
 
 const _: () = assert!(LINE_BYTES_MAX <= SOURCE_BATCH_BYTES_MAX);
+const _: () = assert!(PUSH_DECODED_BYTES_MAX < WAL_RECORD_BYTES_MAX);
+const _: () = assert!(WAL_RECORD_BYTES_MAX < u32::MAX as usize);
 const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_DECODED_BYTES_MAX);
+
+/// Templates: nesting when parsing, nesting when rendering (blocks and templates that call
+/// each other), steps (actions, turns of ranges, kilobytes made), one text, one list. A line
+/// format takes a few dozen steps; the rest is for notifications over hundreds of alerts.
+pub const TEMPLATE_PARSE_DEPTH_MAX: usize = 100;
+pub const TEMPLATE_DEPTH_MAX: usize = 100;
+pub const TEMPLATE_STEPS_MAX: usize = 200_000;
+pub const TEMPLATE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+pub const TEMPLATE_ITEMS_MAX: usize = 100_000;
+const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_BYTES_IN_FLIGHT_MAX);
+/// Alerts (or recorded series) of one rule, also where its group sets no limit: a rule that
+/// yields more is grouped by something like a request id.
+pub const RULE_ALERTS_MAX: usize = 1000;
+/// Slots that are made up for after a pause, per rule (an hour of one-minute slots).
+pub const RULE_CATCH_UP_MAX: usize = 60;
+/// Rendered annotations and labels of alerts; receivers cut far earlier.
+pub const RULE_ANNOTATION_BYTES_MAX: usize = 8 * 1024;
+pub const RULE_LABEL_BYTES_MAX: usize = 2048;
+/// Lines shown with an alert, and how much of each.
+pub const ALERT_SAMPLE_LINES_MAX: usize = 5;
+pub const ALERT_SAMPLE_BYTES_MAX: usize = 1024;
+/// Alerts of one rule that get their lines looked up in one evaluation; the others of a storm
+/// go out without.
+pub const RULE_EVIDENCE_MAX: usize = 20;
+/// A rule file, and a group given through the API.
+pub const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Groups made through the API.
+pub const RULE_API_GROUPS_MAX: usize = 1000;
+/// Services that log-derived metrics tell apart; more are counted as "other".
+pub const DERIVED_SERVICES_MAX: usize = 500;
+/// A private key over several lines is followed for so many of them (an RSA key of 16384 bits
+/// has 195), so long, and in so many streams at once.
+pub const PEM_LINES_MAX: usize = 200;
+pub const PEM_WAIT_NS_MAX: i64 = 5_000_000_000;
+pub const PEM_STREAMS_MAX: usize = 1024;
+/// Longest line of `stockade redact`; what is beyond is left out.
+pub const REDACT_LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Stages of one pipeline, nested and included ones counted.
+pub const PIPELINE_STAGES_MAX: usize = 1000;
+/// `match` in `match`, and pipelines that include others: far above human use.
+pub const PIPELINE_DEPTH_MAX: usize = 20;
+/// Entries that go through the stages together, where no stage joins lines: keeps what was
+/// extracted out of them small.
+pub const PIPELINE_CHUNK_ENTRIES: usize = 512;
+/// Series of one metric of a `metrics` stage, and buckets of one histogram.
+pub const CUSTOM_SERIES_MAX: usize = 2000;
+pub const CUSTOM_BUCKETS_MAX: usize = 200;
+/// Last times that a `timestamp` stage remembers, by stream (promtail's number).
+pub const FUDGE_STREAMS_MAX: usize = 10_000;
+/// Streams one source may make before its most varied label becomes metadata.
+pub const SOURCE_STREAMS_MAX: usize = 5_000;
+/// Lines and bytes of one joined record (promtail's default of 128 lines cuts Java traces).
+pub const MULTILINE_LINES_MAX: usize = 1_000;
+pub const MULTILINE_BYTES_MAX: usize = LINE_BYTES_MAX;
+
+/// Alerts and groups that the notifier holds at once; a storm beyond this is a fault of a rule.
+pub const NOTIFY_ALERTS_MAX: usize = 10_000;
+pub const NOTIFY_GROUPS_MAX: usize = 10_000;
+/// Annotations, expression and link of one alert.
+pub const NOTIFY_ALERT_BYTES_MAX: usize = 16 * 1024;
+/// Messages waiting, and alerts in one message; more are counted in the text.
+pub const NOTIFY_JOBS_MAX: usize = 2000;
+pub const NOTIFY_JOB_ALERTS_MAX: usize = 100;
+/// Dead letters kept for a look; the oldest go first.
+pub const NOTIFY_DEAD_MAX: usize = 500;
+pub const NOTIFY_SILENCES_MAX: usize = 5000;
+pub const NOTIFY_SILENCE_TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Batches of alerts between the rule engine and the notifier; when it is full, rules wait.
+pub const NOTIFY_QUEUE_BATCHES_MAX: usize = 64;
+/// Bytes of a receiver's answer that are looked at.
+pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Series a rule's query may give before the rule's own limit cuts them by value.
+pub const RULE_SERIES_MAX: usize = 20_000;
+
+const _: () = assert!(RULE_ALERTS_MAX <= RULE_SERIES_MAX);

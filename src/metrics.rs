@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -76,6 +77,11 @@ impl Metrics {
         let family = Family::new_with_constructor(Buckets(buckets));
         self.registry.lock().register(name, help, family.clone());
         Histograms(labels, family)
+    }
+
+    /// For series whose names and labels are known at run time only; made anew at each rendering.
+    pub fn collector(&self, collector: Box<dyn Collector>) {
+        self.registry.lock().register_collector(collector);
     }
 
     /// All metrics in OpenMetrics text, which Prometheus reads as its own.

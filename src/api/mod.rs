@@ -1,1 +1,232 @@
-//! (the api room)
+//! The side door for machines: Loki's HTTP API and our own. No logic of its own; the only room
+//! that knows status codes. Every request passes `access`, which knows who asks.
+
+mod access;
+mod admin;
+pub mod encode;
+mod error;
+mod metadata;
+mod page;
+pub mod params;
+mod push;
+mod query;
+mod rules;
+mod tail;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, get, post};
+use bytes::Bytes;
+use tokio::sync::{Semaphore, broadcast};
+use tower_http::compression::CompressionLayer;
+
+pub use error::ApiError;
+
+use crate::clock::SharedClock;
+use crate::collect::push::{Format, PushError};
+use crate::config::Limits;
+use crate::limits;
+use crate::metrics::{Counters, Histograms, Metrics};
+use crate::query::Engine;
+use crate::store::TailBatch;
+
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A push as it came over HTTP.
+#[derive(Debug)]
+pub struct PushBody {
+    pub tenant: String,
+    pub format: Format,
+    pub encoding: Option<String>,
+    pub body: Bytes,
+}
+
+/// What became of a push: all of it is on disk, or some entries broke a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushOutcome {
+    Stored,
+    /// The rest is on disk; this names what was left out.
+    Partly(String),
+}
+
+#[derive(Debug)]
+pub enum PushFailure {
+    Body(PushError),
+    /// A rate or stream limit: the client should come again.
+    Limited(String),
+    /// Too much is under way.
+    Busy(String),
+    /// The disk is full or failing; nothing was accepted.
+    Storage(String),
+}
+
+/// Takes pushes: redaction, pipeline and store stand behind it.
+pub trait Ingest: Send + Sync {
+    /// Resolves once everything that is going to be stored is on disk.
+    fn push(&self, push: PushBody) -> BoxFuture<'_, Result<PushOutcome, PushFailure>>;
+    /// Entries from now on, after they are on disk.
+    fn subscribe(&self) -> broadcast::Receiver<Arc<TailBatch>>;
+    /// For texts that end up in our own log.
+    fn redact_text(&self, text: &str) -> String;
+}
+
+/// What the server says of itself and can be told to do.
+pub trait Control: Send + Sync {
+    /// `Err` with the reason while queries or pushes cannot be served.
+    fn ready(&self) -> Result<(), String>;
+    /// State of store, sources, alerts and notifications.
+    fn status(&self) -> serde_json::Value;
+    /// The configuration in force, secrets left out.
+    fn config(&self) -> String;
+    fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
+    fn flush(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// Rules and alerts as Prometheus shows them.
+    fn rules(&self) -> serde_json::Value;
+    fn alerts(&self) -> serde_json::Value;
+    /// Rule groups as YAML by namespace; `None` as group means all of them.
+    fn rule_groups(&self, namespace: Option<&str>, group: Option<&str>) -> Option<String>;
+    fn put_rule_group(&self, namespace: &str, yaml: &str) -> Result<(), String>;
+    /// Whether there was such a group.
+    fn delete_rule_group(&self, namespace: &str, group: Option<&str>) -> Result<bool, String>;
+}
+
+/// Everything a request may need.
+pub struct Api {
+    pub engine: Engine,
+    pub ingest: Arc<dyn Ingest>,
+    pub control: Arc<dyn Control>,
+    pub limits: Arc<ArcSwap<Limits>>,
+    pub metrics: Metrics,
+    pub clock: SharedClock,
+    pub multi_tenant: bool,
+    counted: Counted,
+    /// Queries that run at a time; more wait here instead of being refused.
+    query_slots: Arc<Semaphore>,
+    tails: AtomicUsize,
+}
+
+struct Counted {
+    requests: Counters,
+    query_secs: Histograms,
+}
+
+const QUERY_SECS_BUCKETS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
+
+/// The parts of `Api` that app provides.
+pub struct Parts {
+    pub engine: Engine,
+    pub ingest: Arc<dyn Ingest>,
+    pub control: Arc<dyn Control>,
+    pub limits: Arc<ArcSwap<Limits>>,
+    pub metrics: Metrics,
+    pub clock: SharedClock,
+    pub multi_tenant: bool,
+}
+
+impl Api {
+    pub fn new(parts: Parts) -> Arc<Api> {
+        let counted = Counted {
+            requests: parts.metrics.counters(
+                "http_requests",
+                "HTTP requests answered",
+                &["route", "status"],
+            ),
+            query_secs: parts.metrics.histograms(
+                "query_seconds",
+                "Time queries took",
+                &["kind"],
+                QUERY_SECS_BUCKETS,
+            ),
+        };
+        Arc::new(Api {
+            engine: parts.engine,
+            ingest: parts.ingest,
+            control: parts.control,
+            limits: parts.limits,
+            metrics: parts.metrics,
+            clock: parts.clock,
+            multi_tenant: parts.multi_tenant,
+            counted,
+            query_slots: Arc::new(Semaphore::new(limits::QUERIES_AT_ONCE_MAX)),
+            tails: AtomicUsize::new(0),
+        })
+    }
+}
+
+/// All routes. Loki's paths first, then the older aliases, then our own.
+pub fn router(api: Arc<Api>) -> Router {
+    let pushes = Router::new()
+        .route("/loki/api/v1/push", post(push::loki))
+        .route("/api/prom/push", post(push::loki))
+        .layer(DefaultBodyLimit::disable());
+    let queries = Router::new()
+        .route("/loki/api/v1/query", any(query::instant))
+        .route("/loki/api/v1/query_range", any(query::range))
+        .route("/api/prom/query", any(query::legacy))
+        .route("/loki/api/v1/format_query", any(query::format))
+        .route("/loki/api/v1/labels", any(metadata::labels))
+        .route("/loki/api/v1/label", any(metadata::labels))
+        .route("/loki/api/v1/label/{name}/values", any(metadata::label_values))
+        .route("/api/prom/label", any(metadata::labels))
+        .route("/api/prom/label/{name}/values", any(metadata::label_values))
+        .route("/loki/api/v1/series", any(metadata::series))
+        .route("/api/prom/series", any(metadata::series))
+        .route("/loki/api/v1/index/stats", any(metadata::index_stats))
+        .route("/loki/api/v1/index/volume", any(metadata::volume))
+        .route("/loki/api/v1/index/volume_range", any(metadata::volume_range))
+        .route("/loki/api/v1/detected_fields", any(metadata::detected_fields))
+        .route("/loki/api/v1/detected_field/{name}/values", any(metadata::detected_field_values))
+        .route("/loki/api/v1/detected_labels", any(metadata::detected_labels))
+        .route("/loki/api/v1/patterns", any(metadata::patterns))
+        .route("/loki/api/v1/drilldown-limits", get(metadata::drilldown_limits))
+        .route("/loki/api/v1/tail", get(tail::tail))
+        .route("/api/prom/tail", get(tail::tail));
+    let ruler = Router::new()
+        .route("/loki/api/v1/rules", get(rules::list_all))
+        .route(
+            "/loki/api/v1/rules/{namespace}",
+            get(rules::list).post(rules::put).delete(rules::delete_namespace),
+        )
+        .route(
+            "/loki/api/v1/rules/{namespace}/{group}",
+            get(rules::show).delete(rules::delete_group),
+        )
+        .route("/api/prom/rules", get(rules::list_all))
+        .route(
+            "/api/prom/rules/{namespace}",
+            get(rules::list).post(rules::put).delete(rules::delete_namespace),
+        )
+        .route(
+            "/api/prom/rules/{namespace}/{group}",
+            get(rules::show).delete(rules::delete_group),
+        )
+        .route("/prometheus/api/v1/rules", get(rules::prometheus_rules))
+        .route("/prometheus/api/v1/alerts", get(rules::prometheus_alerts));
+    let own = Router::new()
+        .route("/ready", get(admin::ready))
+        .route("/healthz", get(admin::healthz))
+        .route("/metrics", get(admin::metrics))
+        .route("/config", get(admin::config))
+        .route("/flush", post(admin::flush))
+        .route("/-/reload", post(admin::reload))
+        .route("/loki/api/v1/status/buildinfo", get(admin::buildinfo))
+        .route("/stockade/api/v1/status", get(admin::status))
+        .route("/runbooks/{alert}", get(rules::runbook));
+    let mut router = Router::new().merge(queries).merge(ruler).merge(own);
+    for asset in crate::ui::ASSETS {
+        let path = format!("/{}", asset.path);
+        router = router.route(&path, get(move || async move { page::serve(asset) }));
+    }
+    router
+        .layer(CompressionLayer::new())
+        .merge(pushes)
+        .fallback(admin::not_found)
+        .layer(axum::middleware::from_fn_with_state(api.clone(), access::pass))
+        .with_state(api)
+}

@@ -17,6 +17,7 @@ mod journald;
 mod line;
 mod md5;
 mod promtail;
+pub mod push;
 mod relabel;
 mod settings;
 mod status;

@@ -1,15 +1,27 @@
 //! YAML to raw values, with line and column. Parsing does no work: each room turns its own raw
 //! part into what it needs.
 
+pub mod alerts;
 mod diagnostic;
 mod env;
+mod limits;
+pub mod notify;
+pub mod pipeline;
+pub mod redaction;
+mod retention;
+mod root;
 pub mod sources;
+mod values;
 
 use serde::de::DeserializeOwned;
 
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, unknown};
 pub use env::expand_env;
+pub use limits::Limits;
+pub use retention::Retention;
+pub use root::Config;
 pub use serde_saphyr::Spanned;
+pub use values::{Size, Span};
 
 /// Reads one YAML document into a raw value. `${NAME}` and `${NAME:-default}` are expanded
 /// first; unknown keys are errors with a suggestion.

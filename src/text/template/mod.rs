@@ -1,7 +1,21 @@
 //! Go's text/template: parsing and rendering, with the functions that Loki, Promtail,
 //! Prometheus rules and Alertmanager offer.
 
+mod ast;
+mod exec;
+mod float;
+mod funcs;
+mod lex;
+mod methods;
+mod parse;
+mod print;
+mod printf;
+mod sha3;
+#[cfg(test)]
+mod tests;
 mod value;
+
+use std::sync::Arc;
 
 pub use value::{Object, Value};
 
@@ -26,26 +40,39 @@ pub struct TemplateError {
     pub offset: usize,
 }
 
-/// A parsed template.
+/// A parsed template. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Template {
-    source: String,
+    source: Arc<str>,
+    tree: exec::SharedTree,
 }
 
 impl Template {
-    pub fn parse(source: &str, _functions: Functions) -> Result<Template, TemplateError> {
-        Ok(Template { source: source.to_owned() })
+    pub fn parse(source: &str, functions: Functions) -> Result<Template, TemplateError> {
+        Template::parse_with(&[], source, functions)
+    }
+
+    /// The same with the templates that are defined in `library` at hand.
+    pub fn parse_with(
+        library: &[String],
+        source: &str,
+        functions: Functions,
+    ) -> Result<Template, TemplateError> {
+        let tree = Arc::new(parse::parse(library, source, functions)?);
+        Ok(Template { source: source.into(), tree })
     }
 
     /// Renders with `.` set to `data`. A missing map key or field renders as nothing.
-    pub fn render(&self, _data: &Value) -> Result<String, TemplateError> {
-        Ok(self.source.clone())
+    pub fn render(&self, data: &Value) -> Result<String, TemplateError> {
+        let mut out = String::new();
+        self.render_into(data, &mut out)?;
+        Ok(out)
     }
 
-    /// Appends to a buffer that the caller reuses; for hot paths.
+    /// Appends to a buffer that the caller reuses; for hot paths. After an error the buffer
+    /// is as it was.
     pub fn render_into(&self, data: &Value, out: &mut String) -> Result<(), TemplateError> {
-        out.push_str(&self.render(data)?);
-        Ok(())
+        exec::run(&self.tree, data, out)
     }
 
     pub fn source(&self) -> &str {

@@ -38,3 +38,94 @@ pub trait Object: std::fmt::Debug + Send + Sync {
         Value::Nil
     }
 }
+
+impl Value {
+    pub fn list(items: Vec<Value>) -> Value {
+        Value::List(Arc::new(items))
+    }
+
+    pub fn map(pairs: impl IntoIterator<Item = (String, Value)>) -> Value {
+        Value::Map(Arc::new(pairs.into_iter().collect()))
+    }
+
+    pub fn object(object: impl Object + 'static) -> Value {
+        Value::Object(Arc::new(object))
+    }
+
+    pub(super) fn from_usize(number: usize) -> Value {
+        Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    /// Go's truth: not nil, not zero, not empty.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Value::Nil => false,
+            Value::Bool(flag) => *flag,
+            Value::Int(number) | Value::Duration(number) => *number != 0,
+            Value::Float(number) => *number != 0.0,
+            Value::Str(text) => !text.is_empty(),
+            Value::Time(..) => true,
+            Value::List(items) => !items.is_empty(),
+            Value::Map(map) => !map.is_empty(),
+            Value::Object(object) => match object.to_value() {
+                // An object that shows nothing of itself is still there.
+                Value::Nil => true,
+                shown => shown.is_true(),
+            },
+        }
+    }
+
+    /// The value itself, or what an object shows of itself.
+    pub(super) fn shown(&self) -> Value {
+        match self {
+            Value::Object(object) => object.to_value(),
+            plain => plain.clone(),
+        }
+    }
+
+    /// The type's name in Go, for messages and `%T`.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Value::Nil => "<nil>",
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int",
+            Value::Float(_) => "float64",
+            Value::Str(_) => "string",
+            Value::Time(..) => "time.Time",
+            Value::Duration(_) => "time.Duration",
+            Value::List(_) => "[]interface {}",
+            Value::Map(_) => "map[string]interface {}",
+            Value::Object(_) => "struct",
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Str(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Str(text.into())
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Value::Float(number)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Value::Int(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Value::Bool(flag)
+    }
+}

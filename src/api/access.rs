@@ -1,0 +1,55 @@
+//! The one place that every request passes: who asks, for which tenant, and how it went.
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Api;
+use super::error::ApiError;
+use crate::model::TENANT_DEFAULT;
+
+const TENANT_HEADER: &str = "X-Scope-OrgID";
+
+/// The tenant of a request, put there by `pass`.
+#[derive(Debug, Clone)]
+pub struct Tenant(pub String);
+
+pub async fn pass(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
+    let response = match tenant(&api, request.headers(), &route) {
+        Ok(tenant) => {
+            request.extensions_mut().insert(Tenant(tenant));
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    };
+    api.counted.requests.add(&[&route, response.status().as_str()], 1);
+    response
+}
+
+/// With tenants off the header is ignored, as in Loki.
+fn tenant(api: &Api, headers: &HeaderMap, route: &str) -> Result<String, ApiError> {
+    let needs_tenant = route.starts_with("/loki/api/v1/")
+        || route.starts_with("/api/prom/")
+        || route.starts_with("/prometheus/");
+    if !api.multi_tenant || !needs_tenant || route.ends_with("/buildinfo") {
+        return Ok(TENANT_DEFAULT.to_owned());
+    }
+    let id = headers.get(TENANT_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if id.is_empty() {
+        return Err(ApiError::new(axum::http::StatusCode::UNAUTHORIZED, "no org id"));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || "!-_.*'()".contains(c);
+    if id.len() > 150 || id == "." || id == ".." || !id.chars().all(legal) {
+        return Err(ApiError::bad_request(format!(
+            "tenant ID {id:?} is not valid: use at most 150 letters, digits and ! - _ . * ' ( )"
+        )));
+    }
+    Ok(id.to_owned())
+}

@@ -1,0 +1,66 @@
+//! Pushes: bounded bodies in, Loki's answers out.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+
+use super::access::Tenant;
+use super::error::ApiError;
+use super::{Api, PushBody, PushFailure, PushOutcome};
+use crate::collect::push::{Format, PushError};
+use crate::limits;
+
+pub async fn loki(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    let (parts, body) = request.into_parts();
+    let format = Format::from_content_type(header_text(&parts.headers, header::CONTENT_TYPE))?;
+    let encoding = header_text(&parts.headers, header::CONTENT_ENCODING).map(ToOwned::to_owned);
+    let body = read_body(body, limits::PUSH_BODY_BYTES_MAX).await?;
+    match api.ingest.push(PushBody { tenant, format, encoding, body }).await {
+        Ok(PushOutcome::Stored) => Ok(StatusCode::NO_CONTENT),
+        Ok(PushOutcome::Partly(message)) => Err(ApiError::bad_request(message)),
+        Err(failure) => Err(refuse(failure)),
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn refuse(failure: PushFailure) -> ApiError {
+    match failure {
+        PushFailure::Body(error) => error.into(),
+        PushFailure::Limited(message) => ApiError::too_many(message, 1),
+        PushFailure::Busy(message) => ApiError::too_many(message, 1),
+        PushFailure::Storage(message) => ApiError::unavailable(message, 5),
+    }
+}
+
+/// Reads a body up to a limit; a body that states a larger length is refused unread.
+pub async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::from(PushError::TooLarge { bytes_max, when: "" });
+    let stated = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if stated > bytes_max {
+        return Err(too_large());
+    }
+    let mut chunks = body.into_data_stream();
+    let mut whole = BytesMut::with_capacity(stated);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| {
+            ApiError::bad_request(format!("the body ended before it was complete: {error}"))
+        })?;
+        if whole.len() + chunk.len() > bytes_max {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.freeze())
+}

@@ -1,0 +1,236 @@
+//! Live tails over a WebSocket: history first, then entries as they reach the disk.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::access::Tenant;
+use super::error::ApiError;
+use super::params::Params;
+use super::{Api, encode, query};
+use crate::limits;
+use crate::model::{Labels, TimeRange, Timestamp};
+use crate::query::syntax::{self, Expr};
+use crate::query::{Categorize, LogRow, QueryData, TailFilter, group_streams};
+
+/// WebSocket close code for "the server cannot do this" (RFC 6455, 7.4.1).
+const CLOSE_INTERNAL: u16 = 1011;
+
+struct TailRequest {
+    expr: Expr,
+    tenant: String,
+    range: TimeRange,
+    limit: usize,
+    categorize: Categorize,
+}
+
+pub async fn tail(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let params = {
+        use axum::extract::FromRequest as _;
+        Params::from_request(request, &()).await?
+    };
+    let upgrade = upgrade.map_err(|_| ApiError::bad_request("Bad Request"))?;
+    let expr = syntax::parse(params.query()?)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let delay_secs: u64 = params.number("delay_for", 0)?;
+    if delay_secs > 5 {
+        return Err(ApiError::bad_request("delay_for can't be greater than 5"));
+    }
+    let now = Timestamp(api.clock.now_ns());
+    let start = params.time("start", now.saturating_add_ns(-3_600_000_000_000))?;
+    let limit: usize = params.number("limit", 100)?;
+    let limit = limit.min(query::query_limits(&api).entries_max);
+    let tails_max = api.limits.load().max_concurrent_tail_requests;
+    let place = Place::take(&api).filter(|_| {
+        tails_max == 0 || api.tails.load(Ordering::Relaxed) <= tails_max
+    });
+    let Some(place) = place else {
+        return Err(ApiError::bad_request(format!(
+            "max concurrent tail requests limit exceeded, count > limit ({} > {tails_max})",
+            api.tails.load(Ordering::Relaxed) + 1
+        )));
+    };
+    let categorize = query::categorize(&headers);
+    let range = TimeRange::new(start, now.saturating_add_ns(1));
+    let tail = TailRequest { expr, tenant, range, limit, categorize };
+    Ok(upgrade
+        .on_upgrade(move |socket| async move {
+            let _place = place;
+            run(api, tail, socket).await;
+        })
+        .into_response())
+}
+
+/// One of the bounded number of tails.
+struct Place(Arc<Api>);
+
+impl Place {
+    fn take(api: &Arc<Api>) -> Option<Place> {
+        api.tails.fetch_add(1, Ordering::Relaxed);
+        Some(Place(api.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.tails.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn close(mut socket: WebSocket, reason: &str) {
+    let frame = CloseFrame { code: CLOSE_INTERNAL, reason: reason.to_owned().into() };
+    let _ = socket.send(Message::Close(Some(frame))).await;
+}
+
+async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
+    let mut filter = match TailFilter::new(&tail.expr) {
+        Ok(filter) => filter,
+        Err(error) => return close(socket, &error.to_string()).await,
+    };
+    // Subscribed before history is read: an entry is in one of them or in both, never in none.
+    let mut live = api.ingest.subscribe();
+    let (expr, range, limit) = (tail.expr, tail.range, tail.limit);
+    let history = query::blocking(&api, tail.tenant.clone(), "tail", move |api, context| {
+        // Entries may have been stored after `range` was taken; they are live ones as well.
+        query::history(api, expr, range, limit.max(1), context)
+    })
+    .await;
+    let mut rows = match history {
+        Ok(result) => match result.data {
+            QueryData::Streams(rows) => rows,
+            _ => Vec::new(),
+        },
+        Err(error) => return close(socket, &error.message).await,
+    };
+    rows.reverse();
+    if limit == 0 {
+        rows.clear();
+    }
+    let newest = range.end;
+    let mut seen: HashSet<(Labels, i64, String)> =
+        rows.iter().map(|row| (row.stream.clone(), row.ts.0, row.line.clone())).collect();
+    if send_rows(&mut socket, &rows, tail.categorize, &[]).await.is_err() {
+        return;
+    }
+    let ends = tokio::time::sleep(Duration::from_secs(limits::TAIL_SECS_MAX));
+    tokio::pin!(ends);
+    let mut ping = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            () = &mut ends => return close(socket, "reached tail max duration limit").await,
+            _ = ping.tick() => {
+                if socket.send(Message::Ping(Default::default())).await.is_err() {
+                    return;
+                }
+            }
+            message = socket.recv() => match message {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => {}
+            },
+            received = live.recv() => {
+                let mut rows = Vec::new();
+                let mut dropped = Vec::new();
+                let mut next = Some(received);
+                // Everything that is already there goes out in one turn.
+                while let Some(batch) = next.take() {
+                    match batch {
+                        Ok(batch) if batch.tenant == tail.tenant => {
+                            if batch.skipped > 0 {
+                                dropped.push(batch.skipped);
+                            }
+                            for stream in &batch.streams {
+                                for entry in &stream.entries {
+                                    rows.extend(filter.filter(&stream.labels, entry));
+                                }
+                            }
+                        }
+                        Ok(_) => {}
+                        Err(RecvError::Lagged(batches)) => dropped.push(batches),
+                        Err(RecvError::Closed) => return close(socket, "the server is stopping").await,
+                    }
+                    if rows.len() < limits::TAIL_FRAME_ENTRIES_MAX * 10 {
+                        next = live.try_recv().ok().map(Ok);
+                    }
+                }
+                rows.retain(|row| {
+                    row.ts >= newest
+                        || seen.is_empty()
+                        || !seen.remove(&(row.stream.clone(), row.ts.0, row.line.clone()))
+                });
+                rows.sort_by_key(|row| row.ts);
+                if send_rows(&mut socket, &rows, tail.categorize, &dropped).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn send_rows(
+    socket: &mut WebSocket,
+    rows: &[LogRow],
+    categorize: Categorize,
+    dropped: &[u64],
+) -> Result<(), axum::Error> {
+    let mut dropped = dropped;
+    let mut chunks = rows.chunks(limits::TAIL_FRAME_ENTRIES_MAX);
+    loop {
+        let chunk = chunks.next().unwrap_or_default();
+        if chunk.is_empty() && dropped.is_empty() {
+            return Ok(());
+        }
+        socket.send(Message::Text(frame(chunk, categorize, dropped).into())).await?;
+        dropped = &[];
+    }
+}
+
+/// One frame in Loki's form; each entry is a stream object of its own.
+fn frame(rows: &[LogRow], categorize: Categorize, dropped: &[u64]) -> String {
+    let mut out = String::from("{\"streams\":[");
+    for (at, row) in rows.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str("{\"stream\":");
+        for group in group_streams(std::slice::from_ref(row), categorize) {
+            encode::pairs(&mut out, group.labels.iter().copied());
+        }
+        out.push_str(",\"values\":[");
+        encode::entry(&mut out, row, categorize);
+        out.push_str("]}");
+    }
+    out.push(']');
+    if !dropped.is_empty() {
+        out.push_str(",\"dropped_entries\":[");
+        for (at, batches) in dropped.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            let _ = write!(
+                out,
+                "{{\"timestamp\":\"0\",\"labels\":{{\"dropped\":\"{batches}\"}}}}"
+            );
+        }
+        out.push(']');
+    }
+    if categorize == Categorize::Yes {
+        out.push_str(",\"encodingFlags\":[\"categorize-labels\"]");
+    }
+    out.push('}');
+    out
+}

@@ -1,0 +1,202 @@
+//! The command line. What was typed, nothing done yet.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it failed: the message says what and what to do next
+  2  the command line or a configuration file is wrong
+  3  tests or checks failed";
+
+/// Collects, redacts, stores, searches and alerts on container logs.
+///
+/// Without a subcommand it serves: no configuration is needed, http://localhost:3100 shows the
+/// logs of every container, of journald and of /var/log.
+#[derive(Debug, Parser)]
+#[command(name = "stockade", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What our own log holds: error, warn, info, debug, or a filter such as stockade=debug
+    #[arg(long, global = true, env = "STOCKADE_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How our own log is written
+    #[arg(long, global = true, env = "STOCKADE_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server (also what happens without a subcommand)
+    Serve(ServeArgs),
+    /// Read the configuration and everything it names, and say what is wrong
+    Check(ConfigArg),
+    /// Run a LogQL query against a running server
+    Query(QueryArgs),
+    /// Run the `tests:` of pipeline, redaction and alert files
+    Test(TestArgs),
+    /// Redact standard input to standard output; counts go to standard error
+    Redact(ConfigArg),
+    /// Send a message marked TEST through one receiver
+    NotifyTest(NotifyTestArgs),
+    /// Push generated lines to a Loki-compatible server and measure it
+    Bench(BenchArgs),
+    /// Ask a running server whether it is ready (for container health checks)
+    Healthcheck(ServerArg),
+    /// Print a shell completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args, Clone, Default)]
+pub struct ConfigArg {
+    /// Configuration file (YAML); everything has a default
+    #[arg(long, short, env = "STOCKADE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args, Clone, Default)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Address to listen on [default: 0.0.0.0:3100]
+    #[arg(long, env = "STOCKADE_LISTEN", value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Where everything is kept [default: ./data, in the image /data]
+    #[arg(long, env = "STOCKADE_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args, Clone)]
+pub struct ServerArg {
+    /// The server to ask
+    #[arg(
+        long,
+        env = "STOCKADE_ADDR",
+        default_value = "http://127.0.0.1:3100",
+        value_name = "URL"
+    )]
+    pub addr: String,
+}
+
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// LogQL, for instance '{service_name="api"} |= "error"'; plain words search every stream
+    pub query: String,
+    /// How far back to look
+    #[arg(long, default_value = "1h", value_name = "DURATION", conflicts_with = "from")]
+    pub since: String,
+    /// Start: RFC 3339 or Unix time
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// End: RFC 3339 or Unix time [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// At most this many entries; 0 = all of them
+    #[arg(long, default_value_t = 30)]
+    pub limit: usize,
+    /// Resolution of metric queries
+    #[arg(long, value_name = "DURATION")]
+    pub step: Option<String>,
+    /// Oldest first
+    #[arg(long)]
+    pub forward: bool,
+    /// Go on printing as lines come in
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How entries are printed
+    #[arg(long, short, default_value = "default")]
+    pub output: Output,
+    /// Colors
+    #[arg(long, default_value = "auto")]
+    pub color: Color,
+    /// Tenant (X-Scope-OrgID)
+    #[arg(long, env = "STOCKADE_TENANT", value_name = "ID")]
+    pub tenant: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Time, labels, line
+    Default,
+    /// One JSON object an entry
+    Jsonl,
+    /// The line alone
+    Raw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Files with a `tests:` block; without any: those shipped in the binary
+    pub files: Vec<PathBuf>,
+    /// Print every case, not only failures
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct NotifyTestArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Name of the receiver, as in the configuration
+    pub receiver: String,
+}
+
+/// Writes the completion script of a shell to standard output.
+pub fn print_completions(shell: clap_complete::Shell) {
+    use clap::CommandFactory as _;
+    clap_complete::generate(shell, &mut Cli::command(), "stockade", &mut std::io::stdout());
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// Path in front of /loki/api/v1, for servers that have one
+    #[arg(long, value_name = "PATH")]
+    pub path_prefix: Option<String>,
+    /// Megabytes of line to push
+    #[arg(long, default_value_t = 500)]
+    pub megabytes: u64,
+    /// Hours that the lines are spread over, ending now
+    #[arg(long, default_value_t = 1)]
+    pub hours: u64,
+    /// Connections that push at the same time
+    #[arg(long, default_value_t = 4)]
+    pub connections: usize,
+    /// Process id of the server, to measure its CPU time and memory
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// Data directory of the server, to measure what it stored
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Runs of each query
+    #[arg(long, default_value_t = 5)]
+    pub query_runs: usize,
+    /// Push nothing, run the queries over the last `--hours`
+    #[arg(long)]
+    pub queries_only: bool,
+    /// Seed of the generator: the same seed gives the same lines
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}

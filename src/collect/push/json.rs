@@ -1,0 +1,240 @@
+//! The JSON push format, and the older one of `/api/prom/push`. Lines without escapes are cut
+//! out of the body; nothing is built in between.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::PushError;
+use crate::model::{Entry, Labels, Metadata, StreamBatch, Text, Timestamp};
+
+pub(super) fn decode(body: &Bytes) -> Result<Vec<StreamBatch>, PushError> {
+    if let Err(error) = std::str::from_utf8(body) {
+        // JSON must be UTF-8; a client that sends something else still gets its lines in.
+        let repaired = Text::from_bytes_lossy(body.clone()).into_bytes();
+        tracing::debug!(offset = error.valid_up_to(), "push body is not UTF-8, replaced");
+        return decode(&repaired);
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let streams = Request { body }
+        .deserialize(&mut json)
+        .and_then(|streams| json.end().map(|()| streams))
+        .map_err(|error| PushError::Json(error.to_string()))?;
+    Ok(streams)
+}
+
+/// A string of the body as `Text`, sharing the body's buffer when it holds no escape.
+fn share(body: &Bytes, text: Cow<'_, str>) -> Text {
+    match text {
+        Cow::Owned(owned) => Text::from(owned),
+        Cow::Borrowed(part) => {
+            let start = (part.as_ptr() as usize).wrapping_sub(body.as_ptr() as usize);
+            match body.get(start..start + part.len()) {
+                Some(_) => Text::from_bytes_lossy(body.slice(start..start + part.len())),
+                None => Text::from(part),
+            }
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Declares a seed and visitor that carries the body.
+macro_rules! seed {
+    ($name:ident, $output:ty, $expecting:literal, $entry:ident) => {
+        #[derive(Clone, Copy)]
+        struct $name<'b> {
+            body: &'b Bytes,
+        }
+        impl<'de> DeserializeSeed<'de> for $name<'_> {
+            type Value = $output;
+            fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<$output, D::Error> {
+                from.$entry(self)
+            }
+        }
+        impl $name<'_> {
+            fn wanted(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($expecting)
+            }
+        }
+    };
+}
+
+seed!(Request, Vec<StreamBatch>, "an object with \"streams\"", deserialize_map);
+seed!(Streams, Vec<StreamBatch>, "a list of streams", deserialize_seq);
+seed!(Stream, StreamBatch, "an object with \"stream\" and \"values\"", deserialize_map);
+seed!(Values, Vec<Entry>, "a list of [\"<ns>\", \"line\"]", deserialize_seq);
+seed!(
+    ValueSeed,
+    Entry,
+    "[\"<ns>\", \"line\"] or [\"<ns>\", \"line\", {metadata}]",
+    deserialize_seq
+);
+seed!(MetadataSeed, Metadata, "an object with string values", deserialize_map);
+seed!(OldEntries, Vec<Entry>, "a list of {\"ts\", \"line\"}", deserialize_seq);
+seed!(OldEntry, Entry, "an object with \"ts\" and \"line\"", deserialize_map);
+
+impl<'de> Visitor<'de> for Request<'_> {
+    type Value = Vec<StreamBatch>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::wanted(f)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut streams = Vec::new();
+        while let Some(Borrowed(key)) = map.next_key()? {
+            if key == "streams" {
+                streams = map.next_value_seed(Streams { body: self.body })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(streams)
+    }
+}
+
+impl<'de> Visitor<'de> for Streams<'_> {
+    type Value = Vec<StreamBatch>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::wanted(f)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut streams = Vec::new();
+        while let Some(stream) = seq.next_element_seed(Stream { body: self.body })? {
+            streams.push(stream);
+        }
+        Ok(streams)
+    }
+}
+
+impl<'de> Visitor<'de> for Stream<'_> {
+    type Value = StreamBatch;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::wanted(f)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StreamBatch, A::Error> {
+        let mut stream = StreamBatch::default();
+        while let Some(Borrowed(key)) = map.next_key()? {
+            match &*key {
+                "stream" => {
+                    let pairs = map.next_value_seed(MetadataSeed { body: self.body })?;
+                    if let Some((name, _)) = pairs.iter().find(|(n, _)| !Labels::is_valid_name(n)) {
+                        let reason = crate::model::LabelsError::Name(name.to_string());
+                        return Err(A::Error::custom(format!("couldn't parse labels: {reason}")));
+                    }
+                    stream.labels = Labels::from_pairs(
+                        pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+                    );
+                }
+                "labels" => {
+                    let Borrowed(text) = map.next_value()?;
+                    stream.labels = Labels::parse(&text).map_err(|error| {
+                        A::Error::custom(format!("couldn't parse labels: {text}: {error}"))
+                    })?;
+                }
+                "values" => stream.entries = map.next_value_seed(Values { body: self.body })?,
+                "entries" => {
+                    stream.entries = map.next_value_seed(OldEntries { body: self.body })?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(stream)
+    }
+}
+
+impl<'de> Visitor<'de> for Values<'_> {
+    type Value = Vec<Entry>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::wanted(f)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = seq.next_element_seed(ValueSeed { body: self.body })? {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed<'_> {
+    type Value = Entry;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::wanted(f)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
+        let Some(Borrowed(ts)) = seq.next_element()? else {
+            return Err(A::Error::invalid_length(0, &self));
+        };
+        let ts: i64 = ts.parse().map_err(|_| {
+            A::Error::custom("a timestamp must be a string of nanoseconds since the epoch")
+        })?;
+        let Some(Borrowed(line)) = seq.next_element()? else {
+            return Err(A::Error::invalid_length(1, &self));
+        };
+        let line = share(self.body, line);
+        let metadata = seq.next_element_seed(MetadataSeed { body: self.body })?.unwrap_or_default();
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Entry { ts: Timestamp(ts), line, metadata })
+    }
+}
+
+impl<'de> Visitor<'de> for MetadataSeed<'_> {
+    type Value = Metadata;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::wanted(f)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+        let mut metadata = Metadata::new();
+        while let Some((Borrowed(name), Borrowed(value))) = map.next_entry()? {
+            metadata.push((share(self.body, name), share(self.body, value)));
+        }
+        Ok(metadata)
+    }
+}
+
+impl<'de> Visitor<'de> for OldEntries<'_> {
+    type Value = Vec<Entry>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::wanted(f)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = seq.next_element_seed(OldEntry { body: self.body })? {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
+impl<'de> Visitor<'de> for OldEntry<'_> {
+    type Value = Entry;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::wanted(f)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        let mut entry = Entry::default();
+        while let Some(Borrowed(key)) = map.next_key()? {
+            match &*key {
+                "ts" => {
+                    let Borrowed(text) = map.next_value()?;
+                    let time = chrono::DateTime::parse_from_rfc3339(&text)
+                        .map_err(|_| A::Error::custom("ts must be an RFC 3339 time"))?;
+                    entry.ts = Timestamp(time.timestamp_nanos_opt().unwrap_or(i64::MAX));
+                }
+                "line" => {
+                    let Borrowed(line) = map.next_value()?;
+                    entry.line = share(self.body, line);
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(entry)
+    }
+}

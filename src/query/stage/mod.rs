@@ -1,0 +1,33 @@
+//! The line pipeline of LogQL: from stages to a line with its labels. One construct, one file.
+//! It needs no store: whoever has a line and its labels can run it.
+
+mod compile;
+pub(in crate::query) mod convert;
+mod decolorize;
+pub(in crate::query) mod errors;
+mod format;
+mod ip;
+mod json;
+mod json_path;
+mod json_scan;
+mod label_filter;
+mod line_filter;
+mod logfmt;
+mod names;
+mod parser;
+mod pattern;
+mod regexp;
+mod row;
+mod select;
+mod unpack;
+
+#[cfg(test)]
+mod tests;
+
+pub use compile::{Pipeline, Worker};
+pub use errors::StageError;
+pub use row::{Category, ERROR, ERROR_DETAILS, Row};
+
+pub(in crate::query) use compile::{Pinned, labels_read};
+pub(in crate::query) use label_filter::LabelFilter;
+pub(in crate::query) use names::{NameId, Wanted};

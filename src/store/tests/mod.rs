@@ -1,0 +1,7 @@
+//! The store as a whole.
+
+mod crash;
+mod damage;
+mod model;
+mod prune;
+mod support;

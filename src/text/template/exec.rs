@@ -1,0 +1,441 @@
+//! Walks the tree and writes text. Work, depth and output are bounded, whatever the template.
+
+use std::sync::Arc;
+
+use super::ast::{Branch, Command, Expr, Node, Pipe, Range, Tree};
+use super::funcs::{Env, Function, Run};
+use super::{TemplateError, Value, methods, print};
+use crate::limits::{
+    TEMPLATE_DEPTH_MAX, TEMPLATE_ITEMS_MAX, TEMPLATE_OUTPUT_BYTES_MAX, TEMPLATE_STEPS_MAX,
+};
+
+type Result<T> = std::result::Result<T, TemplateError>;
+
+pub(super) struct Exec<'a> {
+    tree: &'a Tree,
+    /// The data the template was rendered with, for functions and `$labels`.
+    root: &'a Value,
+    out: &'a mut String,
+    out_start: usize,
+    steps: usize,
+    depth: usize,
+    /// Arguments of the calls under way; one buffer for all of them.
+    args: Vec<Value>,
+}
+
+/// One template's own `$` and variables.
+struct Frame {
+    dollar: Value,
+    variables: Vec<Value>,
+}
+
+enum Flow {
+    On,
+    Break,
+    Continue,
+}
+
+pub(super) fn run(tree: &Tree, root: &Value, out: &mut String) -> Result<()> {
+    let out_start = out.len();
+    let mut exec = Exec { tree, root, out, out_start, steps: 0, depth: 0, args: Vec::new() };
+    let mut frame = Frame { dollar: root.clone(), variables: Vec::new() };
+    let result = exec.nodes(&tree.main, root, &mut frame);
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            out.truncate(out_start);
+            Err(error)
+        }
+    }
+}
+
+fn fault(offset: usize, message: impl Into<String>) -> TemplateError {
+    TemplateError { message: message.into(), offset }
+}
+
+impl Exec<'_> {
+    fn spend(&mut self, steps: usize, offset: usize) -> Result<()> {
+        self.steps = self.steps.saturating_add(steps);
+        if self.steps > TEMPLATE_STEPS_MAX {
+            return Err(fault(offset, "template takes too many steps"));
+        }
+        Ok(())
+    }
+
+    /// Text that a template makes costs steps by its length, so that memory and time are bound together.
+    fn spend_value(&mut self, value: &Value, offset: usize) -> Result<()> {
+        match value {
+            Value::Str(text) if text.len() > TEMPLATE_OUTPUT_BYTES_MAX => {
+                Err(fault(offset, "template makes a text that is too long"))
+            }
+            Value::Str(text) => self.spend(text.len() / 256, offset),
+            Value::List(items) if items.len() > TEMPLATE_ITEMS_MAX => {
+                Err(fault(offset, "template makes a list that is too long"))
+            }
+            Value::List(items) => self.spend(items.len() / 16, offset),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&mut self, text: &str, offset: usize) -> Result<()> {
+        if self.out.len() - self.out_start + text.len() > TEMPLATE_OUTPUT_BYTES_MAX {
+            return Err(fault(offset, "template output is too long"));
+        }
+        self.out.push_str(text);
+        Ok(())
+    }
+
+    fn write_value(&mut self, value: &Value, offset: usize) -> Result<()> {
+        match value {
+            Value::Str(text) => self.write(text, offset),
+            other => {
+                let text = print::display(other);
+                self.spend(text.len() / 256, offset)?;
+                self.write(&text, offset)
+            }
+        }
+    }
+
+    fn nodes(&mut self, nodes: &[Node], dot: &Value, frame: &mut Frame) -> Result<Flow> {
+        for node in nodes {
+            match node {
+                Node::Text(text) => {
+                    self.spend(1 + text.len() / 256, 0)?;
+                    self.write(text, 0)?;
+                }
+                Node::Action(pipe) => {
+                    let value = self.pipe(pipe, dot, frame)?;
+                    if pipe.variable.is_none() {
+                        self.write_value(&value, pipe.offset)?;
+                    }
+                }
+                Node::Break => return Ok(Flow::Break),
+                Node::Continue => return Ok(Flow::Continue),
+                Node::If(_) | Node::With(_) | Node::Range(_) | Node::Template { .. } => {
+                    if self.depth >= TEMPLATE_DEPTH_MAX {
+                        return Err(fault(0, "template is nested too deeply"));
+                    }
+                    self.depth += 1;
+                    let flow = self.nested(node, dot, frame);
+                    self.depth -= 1;
+                    match flow? {
+                        Flow::On => {}
+                        flow => return Ok(flow),
+                    }
+                }
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn nested(&mut self, node: &Node, dot: &Value, frame: &mut Frame) -> Result<Flow> {
+        match node {
+            Node::If(branch) => self.branch(branch, dot, frame, |_| None),
+            Node::With(branch) => self.branch(branch, dot, frame, |value| Some(value.clone())),
+            Node::Range(range) => self.range(range, dot, frame),
+            Node::Template { name, data, offset } => {
+                let data = match data {
+                    Some(pipe) => self.pipe(pipe, dot, frame)?,
+                    None => Value::Nil,
+                };
+                let tree = self.tree;
+                let body = tree
+                    .named
+                    .get(name)
+                    .ok_or_else(|| fault(*offset, format!("template {name:?} not defined")))?;
+                let mut inner = Frame { dollar: data.clone(), variables: Vec::new() };
+                self.nodes(body, &data, &mut inner)?;
+                Ok(Flow::On)
+            }
+            _ => Ok(Flow::On),
+        }
+    }
+
+    fn branch(
+        &mut self,
+        branch: &Branch,
+        dot: &Value,
+        frame: &mut Frame,
+        new_dot: impl Fn(&Value) -> Option<Value>,
+    ) -> Result<Flow> {
+        let value = self.pipe(&branch.pipe, dot, frame)?;
+        if !value.is_true() {
+            return self.nodes(&branch.otherwise, dot, frame);
+        }
+        match new_dot(&value) {
+            Some(inner) => self.nodes(&branch.body, &inner, frame),
+            None => self.nodes(&branch.body, dot, frame),
+        }
+    }
+
+    fn range(&mut self, range: &Range, dot: &Value, frame: &mut Frame) -> Result<Flow> {
+        let value = self.pipe(&range.branch.pipe, dot, frame)?;
+        let value = match value {
+            Value::Object(object) => object.to_value(),
+            plain => plain,
+        };
+        let mut any = false;
+        match &value {
+            Value::List(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    any = true;
+                    if !self.turn(range, Value::from_usize(at), item, frame)? {
+                        break;
+                    }
+                }
+            }
+            Value::Map(map) => {
+                for (key, item) in map.iter() {
+                    any = true;
+                    if !self.turn(range, Value::Str(key.as_str().into()), item, frame)? {
+                        break;
+                    }
+                }
+            }
+            Value::Int(count) => {
+                for at in 0..(*count).max(0) {
+                    any = true;
+                    if !self.turn(range, Value::Int(at), &Value::Int(at), frame)? {
+                        break;
+                    }
+                }
+            }
+            Value::Nil => {}
+            // A key that is not there reads as an empty text: nothing to range over.
+            Value::Str(text) if text.is_empty() => {}
+            other => {
+                let message = format!("range can't iterate over {}", print::display(other));
+                return Err(fault(range.offset, message));
+            }
+        }
+        if any { Ok(Flow::On) } else { self.nodes(&range.branch.otherwise, dot, frame) }
+    }
+
+    /// One turn of a range; gives whether to go on.
+    fn turn(
+        &mut self,
+        range: &Range,
+        index: Value,
+        item: &Value,
+        frame: &mut Frame,
+    ) -> Result<bool> {
+        self.spend(1, range.offset)?;
+        if let Some(slot) = range.element {
+            // With one variable over a number, as in Go, it is the number itself.
+            set(&mut frame.variables, slot, item.clone());
+        }
+        if let Some(slot) = range.index {
+            set(&mut frame.variables, slot, index);
+        }
+        Ok(!matches!(self.nodes(&range.branch.body, item, frame)?, Flow::Break))
+    }
+
+    fn pipe(&mut self, pipe: &Pipe, dot: &Value, frame: &mut Frame) -> Result<Value> {
+        let mut last = None;
+        for command in &pipe.commands {
+            last = Some(self.command(command, last, dot, frame)?);
+        }
+        let value = last.unwrap_or_default();
+        if let Some(slot) = pipe.variable {
+            set(&mut frame.variables, slot, value.clone());
+        }
+        Ok(value)
+    }
+
+    fn command(
+        &mut self,
+        command: &Command,
+        last: Option<Value>,
+        dot: &Value,
+        frame: &mut Frame,
+    ) -> Result<Value> {
+        self.spend(1, command.offset)?;
+        let value = match &command.head {
+            Expr::Function(function, fields) if fields.is_empty() => match function.run {
+                Run::Plain(run) => self.call(command, function, run, last, dot, frame)?,
+                Run::And => self.short_circuit(command, last, dot, frame, false)?,
+                Run::Or => self.short_circuit(command, last, dot, frame, true)?,
+            },
+            Expr::Field(_)
+            | Expr::Root(_)
+            | Expr::Variable(..)
+            | Expr::Global(..)
+            | Expr::Nested(..)
+            | Expr::Function(..) => {
+                if command.args.is_empty() && last.is_none() {
+                    self.expr(&command.head, command.offset, dot, frame)?
+                } else {
+                    self.method(command, last, dot, frame)?
+                }
+            }
+            Expr::Dot | Expr::Const(_) => {
+                if last.is_some() {
+                    return Err(fault(command.offset, "can't give argument to non-function"));
+                }
+                self.expr(&command.head, command.offset, dot, frame)?
+            }
+        };
+        self.spend_value(&value, command.offset)?;
+        Ok(value)
+    }
+
+    fn call(
+        &mut self,
+        command: &Command,
+        function: &Function,
+        run: fn(&Env, &[Value]) -> std::result::Result<Value, String>,
+        last: Option<Value>,
+        dot: &Value,
+        frame: &mut Frame,
+    ) -> Result<Value> {
+        let base = self.args.len();
+        for arg in &command.args {
+            let value = self.expr(arg, command.offset, dot, frame)?;
+            self.args.push(value);
+        }
+        self.args.extend(last);
+        let count = self.args.len() - base;
+        if count < function.args_min || count > function.args_max {
+            let message = format!("wrong number of args for {}: got {count}", function.name);
+            return Err(fault(command.offset, message));
+        }
+        let env = Env { root: self.root, regex: command.regex.as_deref() };
+        let result = run(&env, self.args.get(base..).unwrap_or_default());
+        self.args.truncate(base);
+        result.map_err(|error| {
+            fault(command.offset, format!("error calling {}: {error}", function.name))
+        })
+    }
+
+    /// `and` and `or` look at an argument only when the ones before do not decide.
+    fn short_circuit(
+        &mut self,
+        command: &Command,
+        last: Option<Value>,
+        dot: &Value,
+        frame: &mut Frame,
+        decided_by: bool,
+    ) -> Result<Value> {
+        let mut value = None;
+        for arg in &command.args {
+            let next = self.expr(arg, command.offset, dot, frame)?;
+            if next.is_true() == decided_by {
+                return Ok(next);
+            }
+            value = Some(next);
+        }
+        last.or(value).ok_or_else(|| fault(command.offset, "wrong number of args: got 0"))
+    }
+
+    /// `.a.Method arg...`
+    fn method(
+        &mut self,
+        command: &Command,
+        last: Option<Value>,
+        dot: &Value,
+        frame: &mut Frame,
+    ) -> Result<Value> {
+        let refuse = || fault(command.offset, "can't give argument to non-function");
+        let (subject, fields) = match &command.head {
+            Expr::Field(fields) => (dot.clone(), fields),
+            Expr::Root(fields) => (frame.dollar.clone(), fields),
+            Expr::Variable(slot, fields) => (variable(frame, *slot), fields),
+            Expr::Global(name, fields) => (self.global(name), fields),
+            Expr::Nested(pipe, fields) => (self.nested_pipe(pipe, dot, frame)?, fields),
+            Expr::Function(function, fields) => (self.bare(function, command.offset)?, fields),
+            Expr::Dot | Expr::Const(_) => return Err(refuse()),
+        };
+        let (name, path) = fields.split_last().ok_or_else(refuse)?;
+        let subject = self.path(subject, path, command.offset)?;
+        let mut args = Vec::with_capacity(command.args.len() + 1);
+        for arg in &command.args {
+            args.push(self.expr(arg, command.offset, dot, frame)?);
+        }
+        args.extend(last);
+        methods::call(&subject, name, &args)
+            .unwrap_or_else(|| Err(format!("{name} is not a method but has arguments")))
+            .map_err(|error| fault(command.offset, error))
+    }
+
+    fn expr(
+        &mut self,
+        expr: &Expr,
+        offset: usize,
+        dot: &Value,
+        frame: &mut Frame,
+    ) -> Result<Value> {
+        match expr {
+            Expr::Dot => Ok(dot.clone()),
+            Expr::Const(value) => Ok(value.clone()),
+            Expr::Field(fields) => match (fields.as_slice(), dot) {
+                // The plain `{{ .label }}` of every line: no detour.
+                ([name], Value::Object(object)) => match object.field(name) {
+                    Some(value) => Ok(value),
+                    None => self.path(dot.clone(), fields, offset),
+                },
+                _ => self.path(dot.clone(), fields, offset),
+            },
+            Expr::Root(fields) => self.path(frame.dollar.clone(), fields, offset),
+            Expr::Variable(slot, fields) => self.path(variable(frame, *slot), fields, offset),
+            Expr::Global(name, fields) => self.path(self.global(name), fields, offset),
+            Expr::Nested(pipe, fields) => {
+                let value = self.nested_pipe(pipe, dot, frame)?;
+                self.path(value, fields, offset)
+            }
+            Expr::Function(function, fields) => {
+                let value = self.bare(function, offset)?;
+                self.path(value, fields, offset)
+            }
+        }
+    }
+
+    fn nested_pipe(&mut self, pipe: &Pipe, dot: &Value, frame: &mut Frame) -> Result<Value> {
+        // Parsing bounds how deep parentheses nest.
+        self.pipe(pipe, dot, frame)
+    }
+
+    /// A function without arguments, as an operand.
+    fn bare(&mut self, function: &Function, offset: usize) -> Result<Value> {
+        self.spend(1, offset)?;
+        if function.args_min > 0 {
+            let message = format!("wrong number of args for {}: got 0", function.name);
+            return Err(fault(offset, message));
+        }
+        match function.run {
+            Run::Plain(run) => run(&Env { root: self.root, regex: None }, &[]).map_err(|error| {
+                fault(offset, format!("error calling {}: {error}", function.name))
+            }),
+            Run::And | Run::Or => Err(fault(offset, "wrong number of args: got 0")),
+        }
+    }
+
+    fn global(&self, name: &str) -> Value {
+        methods::field(self.root, name).and_then(|found| found.ok()).unwrap_or_default()
+    }
+
+    fn path(&self, mut value: Value, fields: &[String], offset: usize) -> Result<Value> {
+        for name in fields {
+            value = match methods::field(&value, name) {
+                Some(found) => found.map_err(|error| fault(offset, error))?,
+                None => methods::missing(&value, name).map_err(|error| fault(offset, error))?,
+            };
+        }
+        Ok(value)
+    }
+}
+
+fn variable(frame: &Frame, slot: usize) -> Value {
+    frame.variables.get(slot).cloned().unwrap_or_default()
+}
+
+fn set(variables: &mut Vec<Value>, slot: usize, value: Value) {
+    if slot >= variables.len() {
+        variables.resize(slot + 1, Value::Nil);
+    }
+    if let Some(place) = variables.get_mut(slot) {
+        *place = value;
+    }
+}
+
+/// Shared by all renderings of one template.
+pub(super) type SharedTree = Arc<Tree>;

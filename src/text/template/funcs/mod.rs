@@ -1,0 +1,122 @@
+//! The functions that templates may call, in tables by theme.
+
+mod alerting;
+mod basic;
+mod math;
+mod text;
+mod time;
+
+use regex::Regex;
+
+use super::{Functions, Value, print};
+use crate::model::Text;
+use crate::text::re2;
+
+/// A function a template may call.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub name: &'static str,
+    pub args_min: usize,
+    pub args_max: usize,
+    /// The first argument is a regex, compiled with the template when it is a literal.
+    pub takes_regex: bool,
+    pub run: Run,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Run {
+    Plain(fn(&Env, &[Value]) -> Result<Value, String>),
+    And,
+    Or,
+}
+
+/// What a function sees beside its arguments.
+pub(super) struct Env<'a> {
+    pub root: &'a Value,
+    pub regex: Option<&'a Regex>,
+}
+
+type Outcome = Result<Value, String>;
+
+const ANY: usize = usize::MAX;
+
+const fn function(
+    name: &'static str,
+    args_min: usize,
+    args_max: usize,
+    run: fn(&Env, &[Value]) -> Outcome,
+) -> Function {
+    Function { name, args_min, args_max, takes_regex: false, run: Run::Plain(run) }
+}
+
+const fn regex_function(
+    name: &'static str,
+    args: usize,
+    run: fn(&Env, &[Value]) -> Outcome,
+) -> Function {
+    Function { name, args_min: args, args_max: args, takes_regex: true, run: Run::Plain(run) }
+}
+
+/// Finds a function by the name it has in one of the four settings.
+pub(super) fn lookup(functions: Functions, name: &str) -> Option<&'static Function> {
+    let tables: &[&'static [Function]] = match functions {
+        Functions::LogQl => &[text::GO, text::LOKI, text::SPRIG, math::SPRIG, time::LOKI],
+        Functions::Promtail => &[
+            text::GO,
+            text::PROMTAIL,
+            text::SPRIG,
+            text::SPRIG_MORE,
+            math::SPRIG,
+            math::SPRIG_MORE,
+            time::LOKI,
+        ],
+        Functions::Rule => &[alerting::RULE, alerting::COMMON],
+        Functions::Notification => &[alerting::NOTIFICATION, alerting::COMMON],
+    };
+    std::iter::once(&basic::BUILTINS)
+        .chain(tables)
+        .flat_map(|table| table.iter())
+        .find(|function| function.name == name)
+}
+
+fn wrong_type(at: usize, want: &str, got: &Value) -> String {
+    format!("argument {}: expected {want}; got {}", at + 1, got.type_name())
+}
+
+/// A text argument. A missing key reads as the empty text.
+fn text_arg(args: &[Value], at: usize) -> Result<Text, String> {
+    match args.get(at) {
+        Some(Value::Str(text)) => Ok(text.clone()),
+        None | Some(Value::Nil) => Ok(Text::default()),
+        Some(other) => Err(wrong_type(at, "string", other)),
+    }
+}
+
+fn int_arg(args: &[Value], at: usize) -> Result<i64, String> {
+    match args.get(at) {
+        Some(Value::Int(number) | Value::Duration(number)) => Ok(*number),
+        Some(other) => Err(wrong_type(at, "int", other)),
+        None => Err(format!("argument {} is missing", at + 1)),
+    }
+}
+
+fn list_arg(args: &[Value], at: usize) -> Result<std::sync::Arc<Vec<Value>>, String> {
+    match args.get(at).map(Value::shown) {
+        Some(Value::List(items)) => Ok(items),
+        None | Some(Value::Nil) => Ok(std::sync::Arc::default()),
+        Some(other) => Err(wrong_type(at, "list", &other)),
+    }
+}
+
+/// Sprig's `strval`: any value as text.
+fn any_text(args: &[Value], at: usize) -> String {
+    args.get(at).map(print::display).unwrap_or_default()
+}
+
+/// Runs with the regex of the first argument, compiled with the template or now.
+fn with_regex(env: &Env, args: &[Value], run: impl FnOnce(&Regex) -> Outcome) -> Outcome {
+    match env.regex {
+        Some(regex) => run(regex),
+        None => run(&re2::compile(&text_arg(args, 0)?)?),
+    }
+}
