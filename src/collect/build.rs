@@ -94,7 +94,7 @@ pub(super) struct Draft<S> {
 }
 
 pub(super) enum DraftKind {
-    Docker(RawDocker),
+    Docker(Box<RawDocker>),
     Files(Box<RawFiles>),
     Journal { raw: Box<RawJournal>, whole_as_json: bool },
 }
@@ -186,7 +186,7 @@ pub fn build<S: Clone>(
 fn native<S: Clone>(file: &str, raw: &Spanned<RawSource<S>>) -> Result<Draft<S>, Diagnostic> {
     let source = &raw.value;
     let kind = match (&source.docker, &source.files, &source.journal) {
-        (Some(docker), None, None) => DraftKind::Docker(docker.clone()),
+        (Some(docker), None, None) => DraftKind::Docker(Box::new(docker.clone())),
         (None, Some(files), None) => DraftKind::Files(Box::new(files.clone())),
         (None, None, Some(journal)) => {
             DraftKind::Journal { raw: Box::new(journal.clone()), whole_as_json: false }
@@ -262,8 +262,12 @@ fn files_settings(file: &str, raw: &RawFiles) -> Result<FilesSettings, Diagnosti
         include,
         exclude: globs(&raw.exclude.0)?,
         rule: rule.flatten(),
-        start: raw.start.as_ref().filter(|start| start.value != "recent")
-            .map(|raw| settings::start(file, raw)).transpose()?,
+        start: raw
+            .start
+            .as_ref()
+            .filter(|start| start.value != "recent")
+            .map(|raw| settings::start(file, raw))
+            .transpose()?,
         ignore_older: duration(&raw.ignore_older)?,
         rotate_wait: duration(&raw.rotate_wait)?.unwrap_or(Duration::from_secs(10)),
         open_max: open_files_max(),
@@ -309,7 +313,9 @@ fn journal_settings(
         };
         let number = matches!(name.parse::<u8>(), Ok(0..=7));
         if !number && !NAMES.contains(&name) {
-            let message = format!("unknown priority {given:?}; use emerg, alert, crit, err, warning, notice, info, debug or 0 to 7");
+            let message = format!(
+                "unknown priority {given:?}; use emerg, alert, crit, err, warning, notice, info, debug or 0 to 7"
+            );
             return Err(Diagnostic::at(file, priority, message));
         }
         options.push(format!("--priority={name}"));

@@ -7,8 +7,8 @@ use super::build::{Draft, DraftKind};
 use super::context::LabelStyle;
 use super::docker::Endpoint;
 use super::journald::{Access, check_access};
-use crate::config::sources::{OneOrMany, RawDocker, RawFiles, RawJournal};
 use crate::config::Spanned;
+use crate::config::sources::{OneOrMany, RawFiles, RawJournal};
 
 /// Files that syslog daemons fill with what the journal has too.
 const JOURNAL_COPIES: &str =
@@ -23,7 +23,7 @@ pub(super) fn drafts<S>() -> Vec<Draft<S>> {
         Err(_) => false,
     };
     if has_docker {
-        drafts.push(draft(DraftKind::Docker(RawDocker::default())));
+        drafts.push(draft(DraftKind::Docker(Box::default())));
     }
     let has_journal = check_access(None) == Access::Readable && is_installed("journalctl");
     if has_journal {

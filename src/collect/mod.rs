@@ -26,6 +26,6 @@ pub use docker::{DockerSource, PARSE_PIPELINE_PREFIX};
 pub use files::FilesSource;
 pub use journald::JournalSource;
 
-pub use build::{BuiltSources, Source, SourceDeps, build};
 pub use batch::{MemoryPositions, Positions, Shutdown, SourceBatch};
+pub use build::{BuiltSources, Source, SourceDeps, build};
 pub use status::{SourceCounters, SourceState, SourceStatus, StatusHandle, TargetStatus};

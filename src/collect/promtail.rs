@@ -40,12 +40,9 @@ pub(super) fn drafts<S: Clone>(
             ..RawDocker::default()
         };
         // Without rules promtail would make no labels at all; ours are of more use.
-        let style = if raw.relabel_configs.is_empty() {
-            LabelStyle::Native
-        } else {
-            LabelStyle::Promtail
-        };
-        kinds.push((DraftKind::Docker(docker), BTreeMap::new(), style));
+        let style =
+            if raw.relabel_configs.is_empty() { LabelStyle::Native } else { LabelStyle::Promtail };
+        kinds.push((DraftKind::Docker(Box::new(docker)), BTreeMap::new(), style));
     }
     if let Some(journal) = &raw.journal {
         let settings = &journal.value;

@@ -86,7 +86,10 @@ fn faults_have_a_place() {
             "sources:\n- docker: {}\n  files: {include: x}",
             "f:2:3: a source is exactly one of docker, files and journal; write one list item for each",
         ),
-        ("sources:\n- files: {inclde: x}", "f:2:11: unknown key \"inclde\"; did you mean \"include\"?"),
+        (
+            "sources:\n- files: {inclde: x}",
+            "f:2:11: unknown key \"inclde\"; did you mean \"include\"?",
+        ),
         ("sources:\n- files: {include: []}", "f:2:20: files needs at least one pattern"),
         (
             "sources:\n- files: {include: '/a/{b'}",
@@ -170,7 +173,8 @@ fn labels_of_both_styles() {
         let raw = parse_yaml_plain::<Spanned<RawRelabel>>("f", yaml).unwrap();
         RelabelRule::new("f", &raw).unwrap()
     };
-    let name = rule("{source_labels: [__meta_docker_container_name], regex: '/(.*)', target_label: c}");
+    let name =
+        rule("{source_labels: [__meta_docker_container_name], regex: '/(.*)', target_label: c}");
     let mut labeling =
         Labeling { fixed: vec![("env".to_owned(), "prod".to_owned())], ..Labeling::default() };
     let show = |labeling: &Labeling| {

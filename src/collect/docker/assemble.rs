@@ -133,7 +133,7 @@ impl Assembler {
         let whole = ends || self.terminal || text.len() < PIECE_BYTES;
         if whole && state.partial.is_none() {
             let mark = LineMark { ts, seen: vec![seen], extent: Extent::Whole };
-            self.line(stream, text, mark, now_ns, entries);
+            self.line(stream, &text, mark, now_ns, entries);
             return;
         }
         let partial = state.partial.get_or_insert_with(|| Partial {
@@ -153,28 +153,23 @@ impl Assembler {
         }
     }
 
-    fn finish_partial(
-        &mut self,
-        stream: Stream,
-        now_ns: i64,
-        entries: &mut Vec<(Stream, Entry)>,
-    ) {
+    fn finish_partial(&mut self, stream: Stream, now_ns: i64, entries: &mut Vec<(Stream, Entry)>) {
         let Some(partial) = self.streams[stream.index()].partial.take() else { return };
         let over = line::trim_end(&partial.bytes).len() > LINE_BYTES_MAX;
         let extent = if over { Extent::Cut } else { Extent::Whole };
         let mark = LineMark { ts: partial.ts, seen: partial.seen, extent };
-        self.line(stream, Bytes::from(partial.bytes), mark, now_ns, entries);
+        self.line(stream, &Bytes::from(partial.bytes), mark, now_ns, entries);
     }
 
     fn line(
         &mut self,
         stream: Stream,
-        text: Bytes,
+        text: &Bytes,
         mark: LineMark,
         now_ns: i64,
         entries: &mut Vec<(Stream, Entry)>,
     ) {
-        let text = text.slice(..line::trim_end(&text).len());
+        let text = text.slice(..line::trim_end(text).len());
         let entry = line::entry(Timestamp(mark.ts), text, mark.extent);
         self.cut_lines += u64::from(mark.extent == Extent::Cut);
         let Some(rule) = &self.rule else {
@@ -192,15 +187,15 @@ impl Assembler {
     pub fn flush_idle(&mut self, now_ns: i64, entries: &mut Vec<(Stream, Entry)>) {
         for stream in Stream::ALL {
             let state = &self.streams[stream.index()];
-            let waited = state.partial.as_ref().is_some_and(|partial| {
-                now_ns.saturating_sub(partial.last_ns) >= PIECE_WAIT_NS
-            });
+            let waited = state
+                .partial
+                .as_ref()
+                .is_some_and(|partial| now_ns.saturating_sub(partial.last_ns) >= PIECE_WAIT_NS);
             if waited {
                 self.finish_partial(stream, now_ns, entries);
             }
             if let Some(rule) = &self.rule
-                && let Some(record) =
-                    self.streams[stream.index()].held.flush_idle(rule, now_ns)
+                && let Some(record) = self.streams[stream.index()].held.flush_idle(rule, now_ns)
             {
                 give_out(&mut self.ring, stream, record, entries);
             }
@@ -374,7 +369,8 @@ mod tests {
         rule.firstline = regex::Regex::new(r"^\S").unwrap();
         let mut assembler = Assembler::default();
         assembler.set_rule(Some(rule.clone()));
-        let first = [(Stdout, 1, "a\n"), (Stdout, 2, "b\n"), (Stdout, 3, " at\n"), (Stderr, 4, "e\n")];
+        let first =
+            [(Stdout, 1, "a\n"), (Stdout, 2, "b\n"), (Stdout, 3, " at\n"), (Stderr, 4, "e\n")];
         assert_eq!(feed(&mut assembler, &first), ["stdout 1 a"]);
         let mut restored = Assembler::restore(&assembler.position(0).unwrap()).unwrap();
         restored.set_rule(Some(rule));

@@ -91,10 +91,8 @@ impl Client {
 
     /// Starts a request; the body is read as it comes.
     pub async fn open(&self, path: &str) -> Result<Response<Incoming>, ApiError> {
-        let refused = |reason: String| ApiError::Connect {
-            endpoint: self.endpoint.to_string(),
-            reason,
-        };
+        let refused =
+            |reason: String| ApiError::Connect { endpoint: self.endpoint.to_string(), reason };
         let connect = async {
             match &self.endpoint {
                 Endpoint::Unix(socket) => {

@@ -192,7 +192,10 @@ fn container_name(listed: &ListedContainer) -> String {
     // Links give a container names with two slashes; its own has one.
     let own = names.iter().find(|name| name.matches('/').count() <= 1).or(names.first());
     let id = listed.id.as_deref().unwrap_or_default();
-    own.map_or_else(|| id.chars().take(12).collect(), |name| name.trim_start_matches('/').to_owned())
+    own.map_or_else(
+        || id.chars().take(12).collect(),
+        |name| name.trim_start_matches('/').to_owned(),
+    )
 }
 
 fn metadata(id: &str, image: &str, labels: &BTreeMap<String, String>) -> Metadata {

@@ -45,9 +45,9 @@ impl Events {
     /// Events of containers since a time.
     pub async fn open(client: &Client, since_ns: i64) -> Result<Events, ApiError> {
         let filters = r#"{"type":["container"],"event":["create","start","die","destroy","rename","update"]}"#;
-        let (secs, nanos) = (since_ns.div_euclid(1_000_000_000), since_ns.rem_euclid(1_000_000_000));
-        let path =
-            format!("/events?since={secs}.{nanos:09}&filters={}", percent_encode(filters));
+        let (secs, nanos) =
+            (since_ns.div_euclid(1_000_000_000), since_ns.rem_euclid(1_000_000_000));
+        let path = format!("/events?since={secs}.{nanos:09}&filters={}", percent_encode(filters));
         Ok(Events { body: client.open(&path).await?.into_body(), buffer: Vec::new() })
     }
 

@@ -45,7 +45,8 @@ impl DockerFilter {
         }
         let [label, by_name, by_image, project] = self.include.hits(name, image, labels);
         // Of each list that is not empty one term has to hold.
-        let included = [label, by_name, by_image, project].into_iter().all(|hit| hit != Some(false));
+        let included =
+            [label, by_name, by_image, project].into_iter().all(|hit| hit != Some(false));
         included && !self.exclude.hits(name, image, labels).contains(&Some(true))
     }
 }

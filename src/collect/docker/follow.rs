@@ -304,16 +304,13 @@ impl Follow {
         self.ctx.tally.truncated.inc_by(std::mem::take(&mut assembler.cut_lines));
         let position = assembler.position(self.ctx.clock.now_ns());
         // Without a receiver the source is stopping.
-        let _ =
-            self.pieces.send(Piece { container: container.clone(), entries, position }).await;
+        let _ = self.pieces.send(Piece { container: container.clone(), entries, position }).await;
     }
 
     /// Whether the engine has a newer line than the stream has shown.
     async fn is_frozen(&self, container: &Container, newest_ns: Option<i64>) -> bool {
-        let path = format!(
-            "/containers/{}/logs?stdout=1&stderr=1&timestamps=1&tail=1",
-            container.id
-        );
+        let path =
+            format!("/containers/{}/logs?stdout=1&stderr=1&timestamps=1&tail=1", container.id);
         let newest = async {
             let response = self.client.open(&path).await?;
             let framing = content_framing(&response).unwrap_or(Framing::Multiplexed);
@@ -403,9 +400,10 @@ impl Reading<'_> {
                         self.hand_on().await;
                     }
                     // A log that grows faster than it is read must not keep others waiting.
-                    let caught_up = self.assembler.newest_ns().is_some_and(|newest_ns| {
-                        now_ns.saturating_sub(newest_ns) < 1_000_000_000
-                    });
+                    let caught_up = self
+                        .assembler
+                        .newest_ns()
+                        .is_some_and(|newest_ns| now_ns.saturating_sub(newest_ns) < 1_000_000_000);
                     if caught_up && opened.elapsed() > CAUGHT_UP {
                         permit = None;
                     }

@@ -137,7 +137,8 @@ impl Ring {
         let ring = BASE64.encode(bytes);
         // Numbers and strings cannot fail to be written.
         let drained = self.drained_ns;
-        serde_json::to_string(&Saved { v: VERSION, newest, since, ring, cut, drained, seen_ns }).ok()
+        serde_json::to_string(&Saved { v: VERSION, newest, since, ring, cut, drained, seen_ns })
+            .ok()
     }
 
     /// The ring and the streams inside a cut line. `None` for text of another version or that

@@ -220,9 +220,10 @@ async fn logs(
             let (next, running) = {
                 let fakes = engine.fakes.lock();
                 let Some(container) = fakes.containers.get(&id) else { return };
-                let next = container.log.get(at).map(|(kind, ts, text)| {
-                    (*ts, frame(container.terminal, *kind, *ts, text))
-                });
+                let next = container
+                    .log
+                    .get(at)
+                    .map(|(kind, ts, text)| (*ts, frame(container.terminal, *kind, *ts, text)));
                 (next, container.running)
             };
             match next {
@@ -273,7 +274,7 @@ impl Run {
         Run { batches, stop, task, positions: positions.clone(), lines: Vec::new() }
     }
 
-    fn keep(&mut self, batch: SourceBatch) {
+    fn keep(&mut self, batch: &SourceBatch) {
         self.positions.commit(&batch.batch);
         for stream in &batch.batch.streams {
             let container = stream.labels.get("container").unwrap();
@@ -293,7 +294,7 @@ impl Run {
         while self.lines.len() < lines {
             let next = tokio::time::timeout(Duration::from_secs(30), self.batches.recv()).await;
             match next {
-                Ok(Some(batch)) => self.keep(batch),
+                Ok(Some(batch)) => self.keep(&batch),
                 _ => panic!("no more lines after {:?}", self.lines),
             }
         }
@@ -303,7 +304,7 @@ impl Run {
     async fn stop(mut self) -> Vec<String> {
         self.stop.send_replace(true);
         while let Some(batch) = self.batches.recv().await {
-            self.keep(batch);
+            self.keep(&batch);
         }
         self.task.await.unwrap();
         self.lines
@@ -429,7 +430,7 @@ async fn an_ended_container_is_read_once() {
         .is_none_or(|text| text.contains("\"drained\":0"))
     {
         let batch = run.batches.recv().await.unwrap();
-        run.keep(batch);
+        run.keep(&batch);
     }
     run.stop().await;
     let reads = engine.fakes.lock().containers[&id(1)].reads;

@@ -100,7 +100,7 @@ impl Glob {
     }
 
     /// Calls back with each file that matches. Folders that cannot be read are named in `errors`.
-    pub fn walk(&self, found: &mut dyn FnMut(Found), errors: &mut Vec<String>) {
+    pub(super) fn walk(&self, found: &mut dyn FnMut(Found), errors: &mut Vec<String>) {
         let mut walk = Walk { found, errors, entered: HashSet::new() };
         walk.step(Path::new("/"), &self.parts, 0);
     }

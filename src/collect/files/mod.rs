@@ -19,6 +19,5 @@ mod tests;
 mod wake;
 
 pub(super) use glob::Glob;
-pub(super) use names::service_of;
 pub(super) use poller::FilesSettings;
 pub use source::FilesSource;

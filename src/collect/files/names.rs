@@ -52,7 +52,7 @@ pub(super) fn is_compressed(path: &Path) -> bool {
 
 /// The service that writes a file: `/var/log/nginx/access.log` is nginx's, `/var/log/auth.log`
 /// is auth's.
-pub(in crate::collect) fn service_of(path: &str) -> String {
+pub(super) fn service_of(path: &str) -> String {
     let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let file = parts.pop().unwrap_or_default();
     if let ["var", "log", folder, ..] = parts.as_slice() {

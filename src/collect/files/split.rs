@@ -67,11 +67,6 @@ impl Splitter {
         }
     }
 
-    /// Whether a line has begun and not ended.
-    pub fn has_partial(&self) -> bool {
-        !self.carry.is_empty()
-    }
-
     /// Takes the next bytes of the file. In UTF-16 they are whole units.
     pub fn push(&mut self, block: &Bytes, lines: &mut Vec<RawLine>) {
         let mut at = 0;

@@ -83,7 +83,7 @@ pub(in crate::collect) struct UnitFilter {
 }
 
 impl UnitFilter {
-    pub fn takes(&self, entry: &ExportEntry) -> bool {
+    pub(super) fn takes(&self, entry: &ExportEntry) -> bool {
         if self.skip_containers && entry.get("CONTAINER_ID_FULL").is_some() {
             return false;
         }
@@ -100,7 +100,9 @@ impl UnitFilter {
 /// Where a unit's entries belong: messages of systemd about a unit count as the unit's.
 fn unit_of(entry: &ExportEntry) -> Option<&str> {
     let about = entry.text("UNIT").or(entry.text("USER_UNIT")).or(entry.text("COREDUMP_UNIT"));
-    about.or(entry.text("OBJECT_SYSTEMD_UNIT")).or(entry.text("_SYSTEMD_USER_UNIT").or(entry.text("_SYSTEMD_UNIT")))
+    about
+        .or(entry.text("OBJECT_SYSTEMD_UNIT"))
+        .or(entry.text("_SYSTEMD_USER_UNIT").or(entry.text("_SYSTEMD_UNIT")))
 }
 
 /// `getty@tty1.service` to `getty@.service` and `tty1`: instances are without number.
@@ -216,18 +218,33 @@ mod tests {
     #[test]
     fn labels() {
         check(
-            &[("MESSAGE", "hi\n"), ("_SYSTEMD_UNIT", "ssh.service"), ("PRIORITY", "3"), ("_TRANSPORT", "syslog"), ("SYSLOG_IDENTIFIER", "sshd")],
+            &[
+                ("MESSAGE", "hi\n"),
+                ("_SYSTEMD_UNIT", "ssh.service"),
+                ("PRIORITY", "3"),
+                ("_TRANSPORT", "syslog"),
+                ("SYSLOG_IDENTIFIER", "sshd"),
+            ],
             r#"{host="box", level="error", service_name="ssh", syslog_identifier="sshd", transport="syslog", unit="ssh.service"}"#,
             "hi",
         );
         // systemd's own word about a unit.
         check(
-            &[("MESSAGE", "Started"), ("_SYSTEMD_UNIT", "init.scope"), ("UNIT", "getty@tty1.service")],
+            &[
+                ("MESSAGE", "Started"),
+                ("_SYSTEMD_UNIT", "init.scope"),
+                ("UNIT", "getty@tty1.service"),
+            ],
             r#"{host="box", service_name="getty@", unit="getty@.service"}"#,
             "Started",
         );
         check(
-            &[("MESSAGE", "x"), ("_TRANSPORT", "kernel"), ("SYSLOG_IDENTIFIER", "kernel"), ("PRIORITY", "9")],
+            &[
+                ("MESSAGE", "x"),
+                ("_TRANSPORT", "kernel"),
+                ("SYSLOG_IDENTIFIER", "kernel"),
+                ("PRIORITY", "9"),
+            ],
             r#"{host="box", service_name="kernel", syslog_identifier="kernel", transport="kernel"}"#,
             "x",
         );

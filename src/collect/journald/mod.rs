@@ -5,6 +5,8 @@ mod entry;
 mod export;
 mod position;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use source::JournalSource;
 

@@ -31,7 +31,11 @@ impl JournalPosition {
 
     /// A part of the cursor: `s` names the sequence of numbers, `b` the boot.
     fn part(&self, name: &str) -> Option<&str> {
-        self.cursor.split(';').filter_map(|part| part.split_once('=')).find(|(n, _)| *n == name).map(|(_, v)| v)
+        self.cursor
+            .split(';')
+            .filter_map(|part| part.split_once('='))
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v)
     }
 
     pub fn boot(&self) -> Option<&str> {

@@ -87,7 +87,9 @@ impl JournalSource {
                         backoff.reset();
                     }
                     self.ctx.tally.reconnects.inc();
-                    self.ctx.status.fail(SourceState::Waiting, format!("journalctl ended: {message}"));
+                    self.ctx
+                        .status
+                        .fail(SourceState::Waiting, format!("journalctl ended: {message}"));
                 }
                 Err((state, message)) => {
                     if !told {
@@ -361,7 +363,8 @@ impl<'a> Reader<'a> {
 
 fn cannot_start(error: &std::io::Error) -> (SourceState, String) {
     let message = if error.kind() == std::io::ErrorKind::NotFound {
-        "journalctl is not installed; install systemd here or leave the journal source out".to_owned()
+        "journalctl is not installed; install systemd here or leave the journal source out"
+            .to_owned()
     } else {
         format!("journalctl cannot be started: {error}")
     };
@@ -370,7 +373,8 @@ fn cannot_start(error: &std::io::Error) -> (SourceState, String) {
 
 /// Ends the process and whatever it started, and leaves no zombie.
 async fn stop(child: &mut Child) {
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    let group =
+        child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(group) = group {
         // It may have ended by itself.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
