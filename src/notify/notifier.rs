@@ -363,3 +363,41 @@ pub(super) fn build_request(
         None => Err("the receiver is no longer configured".to_owned()),
     }
 }
+
+#[cfg(test)]
+impl Notifier {
+    /// One turn of `run` without waiting: everything that is due now is done.
+    pub(super) async fn turn(&mut self) {
+        while let Ok(batch) = self.alerts.try_recv() {
+            self.shared.take(batch);
+        }
+        loop {
+            self.shared.decide();
+            self.shared.save().await;
+            let jobs = self.shared.start();
+            if jobs.is_empty() {
+                return;
+            }
+            for job in jobs {
+                let (job, verdict) = self.shared.clone().send(job).await;
+                self.shared.settle(&job, verdict);
+            }
+        }
+    }
+
+    /// As if the machine lost power between the receiver's answer and the note of it.
+    pub(super) async fn turn_until_sent(&mut self) {
+        while let Ok(batch) = self.alerts.try_recv() {
+            self.shared.take(batch);
+        }
+        self.shared.decide();
+        self.shared.save().await;
+        for job in self.shared.start() {
+            let _ = self.shared.clone().send(job).await;
+        }
+    }
+
+    pub(super) fn next_deadline_ns(&self) -> i64 {
+        self.shared.next_deadline_ns()
+    }
+}
