@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::inhibit::inhibited_by;
+use super::inhibit::Inhibitor;
 use super::settings::Settings;
 use super::silence::Silences;
 use super::state::{State, Told, Tracked};
@@ -85,23 +85,40 @@ pub(super) fn flush_due(
         .map(|(key, _)| key.clone())
         .collect();
     let mut decisions = Vec::new();
+    if due.is_empty() {
+        return (decisions, false);
+    }
+    let moment = Moment {
+        settings,
+        silences,
+        inhibitor: Inhibitor::new(&settings.inhibit_rules, state),
+        now_ns,
+    };
     for key in &due {
-        flush(state, settings, silences, key, now_ns, &mut decisions);
+        flush(state, &moment, key, &mut decisions);
     }
-    if !due.is_empty() {
-        state.settle_resolved();
-    }
-    (decisions, !due.is_empty())
+    state.settle_resolved();
+    (decisions, true)
 }
 
-fn flush(
-    state: &mut State,
-    settings: &Settings,
-    silences: &Silences,
-    key: &str,
+/// What does not change while groups are gone through.
+struct Moment<'a> {
+    settings: &'a Settings,
+    silences: &'a Silences,
+    inhibitor: Inhibitor<'a>,
     now_ns: i64,
-    decisions: &mut Vec<Decision>,
-) {
+}
+
+impl Moment<'_> {
+    fn holds_back(&self, known: &Tracked) -> bool {
+        let labels = &known.alert.labels;
+        !self.silences.covering(labels, self.now_ns).is_empty()
+            || !self.inhibitor.hiding(labels).is_empty()
+    }
+}
+
+fn flush(state: &mut State, moment: &Moment, key: &str, decisions: &mut Vec<Decision>) {
+    let Moment { settings, now_ns, .. } = *moment;
     let Some(group) = state.groups.get(key) else { return };
     let Some(route) = settings.root.by_id(&group.route) else { return };
     let next_flush_ns = {
@@ -131,7 +148,7 @@ fn flush(
         // The end of an alert that was told of is told even under a silence: someone may be
         // working on it.
         let must_hear = is_resolved && is_told;
-        if !must_hear && is_held_back(state, settings, silences, known, now_ns) {
+        if !must_hear && moment.holds_back(known) {
             continue;
         }
         if is_resolved {
@@ -184,22 +201,6 @@ fn flush(
     if group.members.is_empty() {
         state.groups.remove(key);
     }
-}
-
-pub(super) fn is_held_back(
-    state: &State,
-    settings: &Settings,
-    silences: &Silences,
-    known: &Tracked,
-    now_ns: i64,
-) -> bool {
-    let labels = &known.alert.labels;
-    !silences.covering(labels, now_ns).is_empty()
-        || !inhibited_by(&settings.inhibit_rules, labels, firing(state)).is_empty()
-}
-
-pub(super) fn firing(state: &State) -> impl Iterator<Item = (&String, &Tracked)> + Clone {
-    state.alerts.iter().filter(|(_, known)| !known.alert.is_resolved())
 }
 
 #[cfg(test)]

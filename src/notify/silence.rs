@@ -268,7 +268,7 @@ mod tests {
         let id = silences.put(wanted(&[("app", "a.*", true, true)]), 50).unwrap();
         assert!(silences.covering(&labels, 99).is_empty());
         let (mut silences, _) = Silences::open(folder.path()).unwrap();
-        assert_eq!(silences.covering(&labels, 100), [id.clone()]);
+        assert_eq!(silences.covering(&labels, 100), std::slice::from_ref(&id));
         assert!(silences.covering(&Labels::from_pairs([("app", "web")]), 100).is_empty());
         assert!(silences.covering(&labels, 200).is_empty());
         silences.expire(&id, 150).unwrap();

@@ -130,9 +130,6 @@ impl State {
                 true
             }
         };
-        for job in &mut self.jobs {
-            job.refresh(&id, &alert);
-        }
         if is_news || !alert.is_resolved() {
             taken.is_changed |= is_news;
             self.join_groups(&id, &alert.labels, settings, now_ns, taken);
@@ -177,11 +174,17 @@ impl State {
     /// Forgets what is over, and ends what nobody has confirmed for long. `started_at_ns` is
     /// when this process began to listen.
     pub fn age(&mut self, started_at_ns: i64, now_ns: i64) -> bool {
-        let before = self.alerts.len();
-        self.alerts.retain(|_, known| {
-            !(known.is_done && known.heard_at_ns.saturating_add(RESOLVED_KEPT_NS) <= now_ns)
-        });
-        let mut is_changed = self.alerts.len() != before;
+        let is_old = |known: &Tracked| {
+            known.is_done && known.heard_at_ns.saturating_add(RESOLVED_KEPT_NS) <= now_ns
+        };
+        let mut is_changed = false;
+        if self.alerts.values().any(is_old) {
+            // A message that waits still has to say how things ended.
+            let waiting: BTreeSet<String> = self.jobs.iter().flat_map(Job::fingerprints).collect();
+            let before = self.alerts.len();
+            self.alerts.retain(|id, known| !is_old(known) || waiting.contains(id));
+            is_changed = self.alerts.len() != before;
+        }
         for known in self.alerts.values_mut() {
             let heard = known.heard_at_ns.max(started_at_ns);
             if !known.alert.is_resolved() && heard.saturating_add(UNHEARD_MAX_NS) <= now_ns {

@@ -40,9 +40,9 @@ fn faults_say_where_and_what() {
     );
     check_fault(
         &format!(
-            "{REST}route:\n  receiver: a\n  routes: [{{mute_time_intervals: [nite]}}]\ntime_intervals: [{{name: night}}]\n"
+            "{REST}route:\n  receiver: a\n  routes: [{{mute_time_intervals: [nigt]}}]\ntime_intervals: [{{name: night}}]\n"
         ),
-        "am.yml:4:35: unknown time interval \"nite\"; did you mean \"night\"?",
+        "am.yml:4:35: unknown time interval \"nigt\"; did you mean \"night\"?",
     );
     check_fault(
         "receivers:\n- name: a\n  slack_configs:\n  - api_url: 'https://hooks.slack.com/services/T/B/x'\n    text: '{{ nofunc }}'\nroute: {receiver: a}\n",

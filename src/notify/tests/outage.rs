@@ -90,7 +90,7 @@ async fn refused_letters_are_kept_and_can_be_sent_again() {
     rig.handle.retry_dead_letter(dead[0].job.id).unwrap();
     assert!(rig.handle.retry_dead_letter(dead[0].job.id).is_err());
     rig.until(501).await;
-    rig.expect(&["501 web first +A"]);
+    rig.expect(&["500 web first +A"]);
     assert!(rig.handle.dead_letters().is_empty());
     assert!(rig.handle.drop_dead_letter(7).is_err());
 }
@@ -176,7 +176,7 @@ async fn a_receiver_that_is_gone_leaves_a_dead_letter() {
     rig.script.answers.lock().extend((0..9).map(|_| status(500, "")));
     rig.fire("A", &[]);
     rig.until(12).await;
-    let mut rig = rig.restart_with(&HOOK.replace("web", "new"));
+    let mut rig = rig.restart_with(&HOOK.replace(": web,", ": new,"));
     rig.script.answers.lock().clear();
     rig.log.clear();
     rig.until(100).await;

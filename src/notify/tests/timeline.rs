@@ -112,7 +112,7 @@ async fn silences_hold_back_and_let_go() {
     rig.fire("A", &[]);
     rig.until(300).await;
     rig.expect(&[]);
-    assert_eq!(rig.handle.alerts()[0].silenced_by, [id.clone()]);
+    assert_eq!(rig.handle.alerts()[0].silenced_by, std::slice::from_ref(&id));
     rig.handle.expire_silence(&id).unwrap();
     rig.until(400).await;
     rig.expect(&["310 web first +A"]);
@@ -215,7 +215,7 @@ async fn reload_tells_nobody_twice() {
     rig.until(120).await;
     rig.expect(&[]);
     // Another receiver hears of it for the first time.
-    rig.handle.reload(settings(&SIMPLE.replace("web", "other")));
+    rig.handle.reload(settings(&SIMPLE.replace(": web,", ": other,")));
     rig.until(200).await;
     rig.expect(&["130 other first +A"]);
 }
