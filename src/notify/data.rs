@@ -58,7 +58,7 @@ impl Object for Data {
 }
 
 /// What all alerts agree on.
-pub(super) fn common(alerts: &[Alert], of: fn(&Alert) -> &Labels) -> Labels {
+pub(super) fn common(alerts: &[Arc<Alert>], of: fn(&Alert) -> &Labels) -> Labels {
     let Some((first, others)) = alerts.split_first() else { return Labels::default() };
     Labels::from_pairs(
         of(first)
@@ -76,7 +76,7 @@ struct Alerts {
 }
 
 impl Alerts {
-    fn new(alerts: &[Alert], clean: Clean) -> Alerts {
+    fn new(alerts: &[Arc<Alert>], clean: Clean) -> Alerts {
         let part = |wanted: fn(&Alert) -> bool| {
             Arc::new(
                 alerts

@@ -1,6 +1,7 @@
 //! Which groups have something to tell, from the state and the time alone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,7 @@ pub(super) struct Decision {
     pub receiver: String,
     pub integration: usize,
     pub reason: Reason,
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<Arc<Alert>>,
 }
 
 /// What a group's receiver knows against what is now.
@@ -70,8 +71,9 @@ pub(super) fn need(
     (told.at_ns.saturating_add(repeat_ns) <= now_ns).then_some(Reason::Repeat)
 }
 
-/// Goes through the groups whose time has come. Gives the messages to send; the state already
-/// counts them as told, so both must be saved together.
+/// Goes through the groups whose time has come. Gives the messages to send, and whether
+/// something changed that must survive a restart: the state counts the messages as told, so
+/// both must be saved together. Timers alone need not be saved.
 pub(super) fn flush_due(
     state: &mut State,
     settings: &Settings,
@@ -94,11 +96,12 @@ pub(super) fn flush_due(
         inhibitor: Inhibitor::new(&settings.inhibit_rules, state),
         now_ns,
     };
+    let mut is_changed = false;
     for key in &due {
-        flush(state, &moment, key, &mut decisions);
+        is_changed |= flush(state, &moment, key, &mut decisions);
     }
     state.settle_resolved();
-    (decisions, true)
+    (decisions, is_changed)
 }
 
 /// What does not change while groups are gone through.
@@ -117,10 +120,10 @@ impl Moment<'_> {
     }
 }
 
-fn flush(state: &mut State, moment: &Moment, key: &str, decisions: &mut Vec<Decision>) {
+fn flush(state: &mut State, moment: &Moment, key: &str, decisions: &mut Vec<Decision>) -> bool {
     let Moment { settings, now_ns, .. } = *moment;
-    let Some(group) = state.groups.get(key) else { return };
-    let Some(route) = settings.root.by_id(&group.route) else { return };
+    let Some(group) = state.groups.get(key) else { return false };
+    let Some(route) = settings.root.by_id(&group.route) else { return false };
     let next_flush_ns = {
         let next = group.next_flush_ns.saturating_add(route.group_interval_ns);
         if next > now_ns { next } else { now_ns.saturating_add(route.group_interval_ns) }
@@ -130,7 +133,7 @@ fn flush(state: &mut State, moment: &Moment, key: &str, decisions: &mut Vec<Deci
         if let Some(group) = state.groups.get_mut(key) {
             group.next_flush_ns = next_flush_ns;
         }
-        return;
+        return false;
     }
     let mut firing = BTreeSet::new();
     let mut resolved = BTreeSet::new();
@@ -178,7 +181,7 @@ fn flush(state: &mut State, moment: &Moment, key: &str, decisions: &mut Vec<Deci
             let is_event = |id: &String| !told.as_ref().is_some_and(|told| told.knows(id));
             let chosen =
                 firing.iter().chain(resolved.iter().filter(|id| send_resolved || is_event(id)));
-            let alerts: Vec<Alert> = chosen
+            let alerts: Vec<Arc<Alert>> = chosen
                 .filter_map(|id| state.alerts.get(id).map(|known| known.alert.clone()))
                 .collect();
             if !alerts.is_empty() {
@@ -188,7 +191,7 @@ fn flush(state: &mut State, moment: &Moment, key: &str, decisions: &mut Vec<Deci
             }
         }
     }
-    let Some(group) = state.groups.get_mut(key) else { return };
+    let Some(group) = state.groups.get_mut(key) else { return false };
     group.next_flush_ns = next_flush_ns;
     group.members.retain(|id| !over.contains(id));
     if is_told {
@@ -201,6 +204,7 @@ fn flush(state: &mut State, moment: &Moment, key: &str, decisions: &mut Vec<Deci
     if group.members.is_empty() {
         state.groups.remove(key);
     }
+    is_told || !over.is_empty()
 }
 
 #[cfg(test)]

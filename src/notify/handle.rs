@@ -122,7 +122,7 @@ impl Handle {
                     .collect();
                 receivers.dedup();
                 AlertView {
-                    alert: known.alert.clone(),
+                    alert: known.alert.as_ref().clone(),
                     fingerprint: id.clone(),
                     heard_at_ns: known.heard_at_ns,
                     receivers,
@@ -343,7 +343,7 @@ fn test_job(receiver: &str, integration: usize, now_ns: i64) -> Job {
         group_labels: [("alertname".to_owned(), "TEST".to_owned())].into(),
         route_labels: std::collections::BTreeMap::new(),
         reason: Reason::First,
-        alerts: vec![alert],
+        alerts: vec![Arc::new(alert)],
         more: 0,
         first_at_ns: now_ns,
         next_at_ns: now_ns,

@@ -305,13 +305,15 @@ impl Shared {
             | Verdict::TooRich { error }
             | Verdict::Refused { error } => error.clone(),
         };
+        let is_too_rich = matches!(verdict, Verdict::TooRich { .. });
         let core = &mut *self.core.lock();
         let pause_ns = core
             .settings
             .integration(&job.receiver, job.integration)
             .map_or(0, Integration::pause_ns);
         let settled = core.state.settle(&mut core.lanes, job.id, verdict, pause_ns, now_ns);
-        core.is_dirty = true;
+        // A failed attempt changes nothing that a restart must know of.
+        core.is_dirty |= settled != Settled::Waits || is_too_rich;
         let receiver = job.receiver.as_str();
         let result = match settled {
             Settled::Sent => {

@@ -2,6 +2,7 @@
 //! loop saves the state before it sends and after each answer.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -29,7 +30,7 @@ pub(super) struct Job {
     pub group_labels: BTreeMap<String, String>,
     pub route_labels: BTreeMap<String, String>,
     pub reason: Reason,
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<Arc<Alert>>,
     /// Alerts beyond those held here.
     pub more: usize,
     pub first_at_ns: i64,

@@ -2,6 +2,7 @@
 //! it is saved as one value, so that what was told and what is to be sent never disagree.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,7 @@ pub(super) struct State {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Tracked {
-    pub alert: Alert,
+    pub alert: Arc<Alert>,
     pub heard_at_ns: i64,
     /// Resolved, and all groups are done with it.
     pub is_done: bool,
@@ -134,6 +135,7 @@ impl State {
             taken.is_changed |= is_news;
             self.join_groups(&id, &alert.labels, settings, now_ns, taken);
         }
+        let alert = Arc::new(alert);
         self.alerts.insert(id, Tracked { alert, heard_at_ns: now_ns, is_done: false });
     }
 
@@ -188,7 +190,7 @@ impl State {
         for known in self.alerts.values_mut() {
             let heard = known.heard_at_ns.max(started_at_ns);
             if !known.alert.is_resolved() && heard.saturating_add(UNHEARD_MAX_NS) <= now_ns {
-                known.alert.ends_at_ns = Some(now_ns);
+                Arc::make_mut(&mut known.alert).ends_at_ns = Some(now_ns);
                 is_changed = true;
             }
         }
