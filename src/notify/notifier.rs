@@ -256,6 +256,7 @@ impl Shared {
         let shared = self.clone();
         let saved = tokio::task::spawn_blocking(move || shared.file.save(&snapshot)).await;
         if let Ok(Err(error)) = saved {
+            self.core.lock().is_dirty = true;
             self.counts.save_failures.add(&[], 1);
             tracing::error!(%error, "the notifier's state could not be saved");
         }

@@ -129,3 +129,59 @@ fn template_files_are_read() {
     let error = Settings::build("am.yml", &raw, folder.path()).unwrap_err().to_string();
     assert!(error.ends_with("b.txt:1:1: unclosed action"), "{error}");
 }
+
+#[test]
+fn common_files_load_as_they_are() {
+    // Once the placeholder is a real URL, nothing else has to change.
+    let simple = "global:
+  slack_api_url: 'https://hooks.slack.com/services/T1/B1/abc'
+
+route:
+  receiver: 'slack-notifications'
+  group_by: ['alertname', 'severity']
+  group_wait: 10s
+  group_interval: 10s
+  repeat_interval: 1h
+
+receivers:
+  - name: 'slack-notifications'
+    slack_configs:
+      - channel: '#alerts'
+        text: '{{ range .Alerts }}{{ .Annotations.description }}{{ end }}'
+";
+    let full = "global:
+  resolve_timeout: 5m
+  smtp_smarthost: 'mail:587'
+route:
+  group_by: ['...']
+  receiver: email
+  routes:
+  - match: {severity: critical}
+    receiver: pagerduty
+    continue: true
+  - matchers: [severity=~\"warning|info\", team!=ops]
+    receiver: discord
+    active_time_intervals: [work]
+time_intervals:
+- name: work
+  time_intervals:
+  - weekdays: ['monday:friday']
+    times: [{start_time: '08:00', end_time: '18:00'}]
+    location: 'America/New_York'
+inhibit_rules:
+- source_match: {severity: critical}
+  target_match_re: {severity: 'warning|info'}
+  equal: ['alertname', 'instance']
+receivers:
+- name: email
+  email_configs: [{to: team@example.com}]
+- name: discord
+  webhook_configs: [{url: 'https://discord.com/api/webhooks/1/abc'}]
+- name: pagerduty
+  pagerduty_configs: [{service_key: k}]
+";
+    for text in [simple, full] {
+        let raw = parse_notify_file("am.yml", text).unwrap();
+        Settings::build("am.yml", &raw, Path::new(".")).unwrap();
+    }
+}

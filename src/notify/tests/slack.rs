@@ -166,3 +166,49 @@ async fn a_test_message_says_so() {
     let error = rig.handle.test("t").await.unwrap_err().to_string();
     assert_eq!(error, "there is no receiver \"t\"; configured are: s");
 }
+
+#[tokio::test]
+async fn idioms_of_alertmanager() {
+    for (template, expect) in [
+        ("{{ range .Alerts }}{{ .Annotations.summary }}{{ end }}", "A happened"),
+        ("{{ .Alerts.Firing | len }}/{{ len .Alerts.Resolved }}/{{ len .Alerts }}", "1/0/1"),
+        (
+            "{{ (index .Alerts 0).Labels.alertname }} {{ with index .Alerts 0 }}{{ .Status }}{{ end }}",
+            "A firing",
+        ),
+        (
+            "{{ range .CommonLabels.SortedPairs }}{{ .Name }}={{ .Value }};{{ end }}",
+            "alertname=A;team=x;",
+        ),
+        (
+            "{{ .CommonLabels.SortedPairs }} | {{ .GroupLabels }}",
+            "alertname=A, team=x | alertname=A",
+        ),
+        ("{{ .CommonLabels.Remove (stringSlice \"team\") }}", "alertname=A"),
+        (
+            "{{ (index .Alerts 0).StartsAt.Format \"15:04\" }} {{ (index .Alerts 0).StartsAt | date \"2006\" }}",
+            "22:13 2023",
+        ),
+        (
+            "{{ range $i, $a := .Alerts }}{{ $i }}{{ $a.Labels.none }}{{ $.Receiver }}{{ end }}",
+            "0s",
+        ),
+        (
+            "{{ .GroupLabels.Values | join \" \" }}{{ define \"x\" }}[{{ .Status | toUpper }}]{{ end }}{{ template \"x\" . }}",
+            "A[FIRING]",
+        ),
+        (
+            "{{ if gt (len .Alerts.Firing) 0 }}{{ .CommonAnnotations.summary | reReplaceAll \"happ(.*)\" \"$1\" }}{{ end }}",
+            "A ened",
+        ),
+        (
+            "{{ range .Alerts }}{{ .Count }} {{ range .Samples }}{{ .Line }}{{ end }}{{ end }}",
+            "37 it broke",
+        ),
+    ] {
+        let mut rig = Rig::new(&yaml(&format!(", text: '{template}'")));
+        rig.fire("A", &[("team", "x")]);
+        rig.until(2).await;
+        assert_eq!(bodies(&rig)[0]["attachments"][0]["text"], expect, "{template}");
+    }
+}
