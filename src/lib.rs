@@ -23,7 +23,7 @@ pub mod query;
 pub mod alert;
 pub mod notify;
 
-// api follows
+pub mod api;
 pub mod ui;
 
-// app follows
+pub mod app;

@@ -12,14 +12,53 @@ pub const QUERY_BYTES_MAX: usize = 128 * 1024;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far
 /// below the stack.
 pub const QUERY_DEPTH_MAX: usize = 200;
+/// Series that a range aggregation keeps apart before anything puts them together, and samples
+/// or points in memory at once (32 bytes each): the wall against queries that would take all
+/// memory. The limit on series in an answer is the user's.
+pub const QUERY_SERIES_MAX: usize = 1_000_000;
+pub const QUERY_SERIES_BYTES_MAX: usize = 1024 * 1024 * 1024;
+pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
+/// Newest lines from which patterns are mined, and steps of a pattern that are filled up with
+/// zeros.
+pub const PATTERN_ROWS_MAX: usize = 200_000;
+pub const PATTERN_STEPS_MAX: usize = 11_000;
 /// Compiled size of one user regex; the crate's own default of 10 MiB, made explicit.
 pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Entries a source may have read that are not yet in the WAL, per source.
 pub const SOURCE_QUEUE_BATCHES_MAX: usize = 8;
 /// Size at which a source hands over what it has read.
 pub const SOURCE_BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Files one source reads; each costs a few kilobytes and a look every two seconds.
+pub const FILES_MAX: usize = 20_000;
+/// Bytes read from one file before the others have their turn.
+pub const FILE_ROUND_BYTES: usize = 256 * 1024;
+/// How much of a large file is read when it was there before the first start.
+pub const FILE_BACKFILL_BYTES: u64 = 10 * 1024 * 1024;
+/// Truncated contents that are remembered so that a copy of one is not read again.
+pub const PAST_FILES_MAX: usize = 1_000;
+/// Folders watched for changes; files elsewhere are only polled.
+pub const WATCHED_FOLDERS_MAX: usize = 1_024;
+/// Logs of containers that are caught up on at the same time: each makes the engine decode all
+/// of the container's files.
+pub const DOCKER_CATCHUPS_MAX: usize = 4;
+/// Frames remembered to drop repeats after a reconnect.
+pub const DOCKER_RING_FRAMES_MAX: usize = 8_192;
+/// Of these, how many go into a position (more when they share one timestamp).
+pub const DOCKER_RING_SAVED: usize = 512;
+/// One answer of the container engine that is read whole.
+pub const DOCKER_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Fields of one journal entry.
+pub const JOURNAL_FIELDS_MAX: usize = 512;
+/// One field of a journal entry other than its message.
+pub const JOURNAL_FIELD_BYTES_MAX: usize = 32 * 1024;
 /// Live tails fall behind by at most this many batches before entries are dropped and counted.
 pub const TAIL_QUEUE_BATCHES_MAX: usize = 1024;
+/// Bytes that batches waiting for slow tails may hold, over all tails; beyond it they are
+/// skipped and counted. One push body fits.
+pub const TAIL_QUEUE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// One record of the WAL: one batch with its metadata. Twice the largest push body, since
+/// lengths and metadata names come on top.
+pub const WAL_RECORD_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Queries that run at the same time; the rest waits its turn. More would only share the same
 /// cores and multiply memory.
@@ -33,6 +72,8 @@ pub const TAIL_SECS_MAX: u64 = 3600;
 pub const TAIL_FRAME_ENTRIES_MAX: usize = 100;
 
 const _: () = assert!(LINE_BYTES_MAX <= SOURCE_BATCH_BYTES_MAX);
+const _: () = assert!(PUSH_DECODED_BYTES_MAX < WAL_RECORD_BYTES_MAX);
+const _: () = assert!(WAL_RECORD_BYTES_MAX < u32::MAX as usize);
 const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_DECODED_BYTES_MAX);
 
 /// Templates: nesting when parsing, nesting when rendering (blocks and templates that call
@@ -64,6 +105,30 @@ pub const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const RULE_API_GROUPS_MAX: usize = 1000;
 /// Services that log-derived metrics tell apart; more are counted as "other".
 pub const DERIVED_SERVICES_MAX: usize = 500;
+/// A private key over several lines is followed for so many of them (an RSA key of 16384 bits
+/// has 195), so long, and in so many streams at once.
+pub const PEM_LINES_MAX: usize = 200;
+pub const PEM_WAIT_NS_MAX: i64 = 5_000_000_000;
+pub const PEM_STREAMS_MAX: usize = 1024;
+/// Longest line of `stockade redact`; what is beyond is left out.
+pub const REDACT_LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Stages of one pipeline, nested and included ones counted.
+pub const PIPELINE_STAGES_MAX: usize = 1000;
+/// `match` in `match`, and pipelines that include others: far above human use.
+pub const PIPELINE_DEPTH_MAX: usize = 20;
+/// Entries that go through the stages together, where no stage joins lines: keeps what was
+/// extracted out of them small.
+pub const PIPELINE_CHUNK_ENTRIES: usize = 512;
+/// Series of one metric of a `metrics` stage, and buckets of one histogram.
+pub const CUSTOM_SERIES_MAX: usize = 2000;
+pub const CUSTOM_BUCKETS_MAX: usize = 200;
+/// Last times that a `timestamp` stage remembers, by stream (promtail's number).
+pub const FUDGE_STREAMS_MAX: usize = 10_000;
+/// Streams one source may make before its most varied label becomes metadata.
+pub const SOURCE_STREAMS_MAX: usize = 5_000;
+/// Lines and bytes of one joined record (promtail's default of 128 lines cuts Java traces).
+pub const MULTILINE_LINES_MAX: usize = 1_000;
+pub const MULTILINE_BYTES_MAX: usize = LINE_BYTES_MAX;
 
 /// Alerts and groups that the notifier holds at once; a storm beyond this is a fault of a rule.
 pub const NOTIFY_ALERTS_MAX: usize = 10_000;
@@ -81,3 +146,7 @@ pub const NOTIFY_SILENCE_TEXT_BYTES_MAX: usize = 16 * 1024;
 pub const NOTIFY_QUEUE_BATCHES_MAX: usize = 64;
 /// Bytes of a receiver's answer that are looked at.
 pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Series a rule's query may give before the rule's own limit cuts them by value.
+pub const RULE_SERIES_MAX: usize = 20_000;
+
+const _: () = assert!(RULE_ALERTS_MAX <= RULE_SERIES_MAX);

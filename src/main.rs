@@ -1,3 +1,13 @@
 //! The front door: parse the command line, call app, choose the exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    stockade::app::main(stockade::app::Cli::parse())
+}

@@ -79,7 +79,7 @@ impl Metrics {
         Histograms(labels, family)
     }
 
-    /// For series whose names and labels are only known at run time.
+    /// For series whose names and labels are known at run time only; made anew at each rendering.
     pub fn collector(&self, collector: Box<dyn Collector>) {
         self.registry.lock().register_collector(collector);
     }

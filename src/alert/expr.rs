@@ -98,29 +98,23 @@ pub fn exclude_own_logs(expr: &mut MetricExpr) {
 
 /// Whether any selector asks for our own logs.
 pub fn looks_at_own_logs(expr: &MetricExpr) -> bool {
-    let mut found = false;
-    each_range(expr, &mut |range| {
-        found |= range.log.matchers.iter().any(|matcher| {
-            matcher.name == SERVICE_LABEL
-                && matcher.op == MatchOp::Eq
-                && matcher.value == OWN_SERVICE
-        });
-    });
-    found
+    expr.log_exprs()
+        .iter()
+        .any(|log| log.matchers.contains(&Matcher::eq(SERVICE_LABEL, OWN_SERVICE)))
 }
 
 pub fn look(expr: &MetricExpr) -> Look {
     let mut first: Option<RangeAggregation> = None;
     let mut reach_ns = 0_i64;
     let mut absent_reach_ns = 0_i64;
-    each_range(expr, &mut |range| {
+    for range in expr.range_aggregations() {
         first.get_or_insert_with(|| range.clone());
         let back_ns = range.range_ns.saturating_add(range.offset_ns.max(0));
         reach_ns = reach_ns.max(back_ns);
         if range.op == RangeOp::AbsentOverTime {
             absent_reach_ns = absent_reach_ns.max(back_ns);
         }
-    });
+    }
     let mut made_up = Vec::new();
     collect_made_up(expr, &mut made_up);
     let about_absence = absent_reach_ns > 0 || has_unless(expr);
@@ -185,20 +179,6 @@ fn collect_made_up(expr: &MetricExpr, made_up: &mut Vec<String>) {
             collect_made_up(&replace.expr, made_up);
         }
         MetricKind::Range(_) | MetricKind::Number(_) | MetricKind::VectorOf(_) => {}
-    }
-}
-
-/// Visits the range aggregations from left to right.
-pub fn each_range(expr: &MetricExpr, visit: &mut dyn FnMut(&RangeAggregation)) {
-    match &expr.kind {
-        MetricKind::Range(range) => visit(range),
-        MetricKind::Vector(vector) => each_range(&vector.expr, visit),
-        MetricKind::Binary(binary) => {
-            each_range(&binary.left, visit);
-            each_range(&binary.right, visit);
-        }
-        MetricKind::LabelReplace(replace) => each_range(&replace.expr, visit),
-        MetricKind::Number(_) | MetricKind::VectorOf(_) => {}
     }
 }
 

@@ -57,7 +57,7 @@ pub fn load_text(
     }
     let raw = parse_rule_file(name, text).map_err(|fault| AlertError::Rules(vec![fault]))?;
     let mut loader = Loader { origin, namespace: name, file: name, defaults, faults: Vec::new() };
-    let file = loader.file(raw);
+    let file = loader.file(&raw);
     if loader.faults.is_empty() { Ok(file) } else { Err(AlertError::Rules(loader.faults)) }
 }
 
@@ -140,7 +140,7 @@ impl Loader<'_> {
         self.faults.push(Diagnostic::at(self.file, at, message));
     }
 
-    fn file(&mut self, raw: RawRuleFile) -> RuleFile {
+    fn file(&mut self, raw: &RawRuleFile) -> RuleFile {
         let mut names = BTreeSet::new();
         let mut groups = Vec::with_capacity(raw.groups.len());
         for group in &raw.groups {
@@ -156,7 +156,7 @@ impl Loader<'_> {
             .filter(|rule| rule.is_alert())
             .map(|rule| rule.name.clone())
             .collect();
-        let tests = check::ready(self.file, raw.tests, &alerts, &mut self.faults);
+        let tests = check::ready(self.file, &raw.tests, &alerts, &mut self.faults);
         RuleFile { name: self.namespace.to_owned(), groups, tests }
     }
 

@@ -33,10 +33,6 @@ impl Recorded {
     pub fn retain(&self, keep: impl Fn(&str) -> bool) {
         self.0.lock().retain(|id, _| keep(id));
     }
-
-    pub fn get(&self, id: &str) -> Option<RecordedRule> {
-        self.0.lock().get(id).cloned()
-    }
 }
 
 /// Renders both kinds of series at each scrape.
@@ -56,15 +52,21 @@ impl Collector for RuleSeries {
             gauges(&mut encoder, name, "Last value of a recording rule", series)?;
         }
         let (mut states, mut since) = (Vec::new(), Vec::new());
+        let mut counts: BTreeMap<Labels, f64> = BTreeMap::new();
         for alert in self.memory.all().values().flat_map(|state| state.alerts.clone()) {
             let name = match alert.phase {
                 Phase::Pending => "pending",
                 Phase::Firing => "firing",
                 Phase::Resolved => continue,
             };
+            let severity = alert.labels.get("severity").unwrap_or("none");
+            let counted = Labels::from_pairs([("state", name), ("severity", severity)]);
+            *counts.entry(counted).or_default() += 1.0;
             states.push((alert.labels.with("alertstate", name), 1.0));
             since.push((alert.labels, alert.active_at_ns as f64 / 1e9));
         }
+        let counts: Vec<(Labels, f64)> = counts.into_iter().collect();
+        gauges(&mut encoder, "alerts", "Alerts that are pending or firing", &counts)?;
         gauges(&mut encoder, "ALERTS", "Alerts that are pending or firing", &states)?;
         gauges(&mut encoder, "ALERTS_FOR_STATE", "Since when alerts are active", &since)
     }

@@ -7,10 +7,6 @@ use crate::limits::{RULE_ANNOTATION_BYTES_MAX, RULE_LABEL_BYTES_MAX};
 use crate::model::{Labels, Text};
 use crate::text::template::{Functions, Template, TemplateError, Value};
 
-/// What Prometheus puts in front of every rule template.
-const PRELUDE: &str = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}\
-                       {{$externalURL := .ExternalURL}}{{$value := .Value}}";
-
 /// A label or annotation of a rule.
 #[derive(Debug, Clone)]
 pub struct RuleText {
@@ -22,11 +18,7 @@ pub struct RuleText {
 impl RuleText {
     pub fn parse(source: &str) -> Result<RuleText, TemplateError> {
         let template = if source.contains("{{") {
-            let whole = format!("{PRELUDE}{source}");
-            Some(Template::parse(&whole, Functions::Rule).map_err(|error| TemplateError {
-                message: error.message,
-                offset: error.offset.saturating_sub(PRELUDE.len()),
-            })?)
+            Some(Template::parse(source, Functions::Rule)?)
         } else {
             None
         };
@@ -112,4 +104,61 @@ pub fn cut(mut text: String, bytes_max: usize) -> String {
         text.truncate(end);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(source: &str, expect: &str) {
+        let around = Surroundings {
+            external_url: "https://logs.test".to_owned(),
+            external_labels: Labels::from_pairs([("site", "berlin")]),
+        };
+        let series = Labels::from_pairs([("service_name", "api")]);
+        let text = RuleText::parse(source).unwrap();
+        assert_eq!(text.render("summary", &data(&series, 1234.5, &around)), expect);
+    }
+
+    #[test]
+    fn renders() {
+        check("plain", "plain");
+        check("{{ $labels.service_name }}{{ $labels.host }}: {{ $value }}", "api: 1234.5");
+        check("{{ .Labels.service_name }} {{ .Value | humanize }}", "api 1.234k");
+        check("{{ $externalLabels.site }} {{ $externalURL }}", "berlin https://logs.test");
+        check("{{ range $k, $v := $labels }}{{ $k }}={{ $v }}{{ end }}", "service_name=api");
+        check(
+            "{{ template \"none\" }}",
+            "<error expanding template summary: template \"none\" not defined>",
+        );
+    }
+
+    #[test]
+    fn finds_values_in_labels() {
+        for (source, expect) in [
+            ("{{ $value }}", true),
+            ("{{ printf \"%.0f\" .Value }}", true),
+            ("{{ $labels.value }} $value", false),
+            ("costs $value", false),
+        ] {
+            assert_eq!(RuleText::parse(source).unwrap().uses_value(), expect, "{source}");
+        }
+    }
+
+    #[test]
+    fn final_labels() {
+        let series = Labels::from_pairs([("__name__", "x"), ("job", "a"), ("severity", "low")]);
+        let texts = [("severity".to_owned(), RuleText::parse("high {{ $labels.job }}").unwrap())];
+        let data = data(&series, 1.0, &Surroundings::default());
+        let labels = render_labels(&series, &texts, &data, ("alertname", "X"));
+        assert_eq!(labels.to_string(), r#"{alertname="X", job="a", severity="high a"}"#);
+    }
+
+    #[test]
+    fn cuts_at_characters() {
+        assert_eq!(cut("aéb".to_owned(), 2), "a");
+        assert_eq!(cut("aéb".to_owned(), 3), "aé");
+        assert_eq!(cut("aéb".to_owned(), 4), "aéb");
+    }
 }

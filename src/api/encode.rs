@@ -32,7 +32,7 @@ pub fn string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-fn pairs<'a>(out: &mut String, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
+pub fn pairs<'a>(out: &mut String, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
     out.push('{');
     for (at, (name, value)) in pairs.enumerate() {
         if at > 0 {
@@ -65,7 +65,7 @@ pub fn float(value: f64) -> String {
     }
 }
 
-fn point(out: &mut String, ts: Timestamp, value: f64) {
+pub fn point(out: &mut String, ts: Timestamp, value: f64) {
     out.push('[');
     seconds(out, ts);
     let _ = write!(out, ",\"{}\"]", float(value));
@@ -99,7 +99,7 @@ fn streams(out: &mut String, rows: &[LogRow], categorize: Categorize) {
             out.push(',');
         }
         out.push_str("{\"stream\":");
-        labels(out, &group.labels);
+        pairs(out, group.labels.iter().copied());
         out.push_str(",\"values\":[");
         for (at, row) in group.rows.iter().enumerate() {
             if at > 0 {
@@ -164,9 +164,18 @@ pub fn query_result(result: &QueryResult, categorize: Categorize) -> String {
         }
     }
     out.push_str(",\"stats\":");
-    stats(&mut out, &result.stats);
+    stats(&mut out, &result.stats, entries_returned(&result.data));
     out.push_str("}}\n");
     out
+}
+
+fn entries_returned(data: &QueryData) -> usize {
+    match data {
+        QueryData::Streams(rows) => rows.len(),
+        QueryData::Matrix(series) => series.len(),
+        QueryData::Vector(samples) => samples.len(),
+        QueryData::Scalar(..) => 1,
+    }
 }
 
 /// The answer of `/api/prom/query`.
@@ -178,7 +187,8 @@ pub fn legacy_streams(result: &QueryResult) -> String {
                 out.push(',');
             }
             out.push_str("{\"labels\":");
-            string(&mut out, &group.labels.to_string());
+            let labels = Labels::from_pairs(group.labels.iter().copied());
+            string(&mut out, &labels.to_string());
             out.push_str(",\"entries\":[");
             for (at, row) in group.rows.iter().enumerate() {
                 if at > 0 {
@@ -192,23 +202,24 @@ pub fn legacy_streams(result: &QueryResult) -> String {
         }
     }
     out.push_str("],\"stats\":");
-    stats(&mut out, &result.stats);
+    stats(&mut out, &result.stats, entries_returned(&result.data));
     out.push_str("}\n");
     out
 }
 
 /// The parts of Loki's statistics that mean something here; clients take absent ones as zero,
 /// but logcli and Grafana want the objects to be there.
-fn stats(out: &mut String, stats: &QueryStats) {
+fn stats(out: &mut String, stats: &QueryStats, entries_returned: usize) {
+    let exec_secs = stats.duration_ns as f64 / 1e9;
     let per_second = |amount: u64| {
-        if stats.exec_secs > 0.0 { (amount as f64 / stats.exec_secs) as u64 } else { 0 }
+        if exec_secs > 0.0 { (amount as f64 / exec_secs) as u64 } else { 0 }
     };
     let scan = &stats.scan;
     let chunk = serde_json::json!({
         "headChunkBytes": 0, "headChunkLines": 0,
         "decompressedBytes": scan.bytes, "decompressedLines": scan.rows,
         "compressedBytes": scan.bytes_compressed, "totalDuplicates": 0,
-        "postFilterLines": stats.rows_kept,
+        "postFilterLines": stats.rows_matched,
         "headChunkStructuredMetadataBytes": 0, "decompressedStructuredMetadataBytes": 0,
     });
     let store = |chunk: serde_json::Value| {
@@ -238,13 +249,13 @@ fn stats(out: &mut String, stats: &QueryStats) {
             "linesProcessedPerSecond": per_second(scan.rows),
             "totalBytesProcessed": scan.bytes,
             "totalLinesProcessed": scan.rows,
-            "execTime": stats.exec_secs,
+            "execTime": exec_secs,
             "queueTime": 0,
             "subqueries": 0,
-            "totalEntriesReturned": stats.entries_returned,
+            "totalEntriesReturned": entries_returned,
             "splits": 0,
             "shards": 0,
-            "totalPostFilterLines": stats.rows_kept,
+            "totalPostFilterLines": stats.rows_matched,
             "totalStructuredMetadataBytesProcessed": 0,
         },
         "querier": { "store": store(chunk) },

@@ -33,9 +33,8 @@ use crate::collect::push::{Format, PushError};
 use crate::config::Limits;
 use crate::limits;
 use crate::metrics::{Counters, Histograms, Metrics};
-use crate::model::Batch;
 use crate::query::Engine;
-use crate::redact::Redacted;
+use crate::store::TailBatch;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -72,7 +71,7 @@ pub trait Ingest: Send + Sync {
     /// Resolves once everything that is going to be stored is on disk.
     fn push(&self, push: PushBody) -> BoxFuture<'_, Result<PushOutcome, PushFailure>>;
     /// Entries from now on, after they are on disk.
-    fn subscribe(&self) -> broadcast::Receiver<Arc<Redacted<Batch>>>;
+    fn subscribe(&self) -> broadcast::Receiver<Arc<TailBatch>>;
     /// For texts that end up in our own log.
     fn redact_text(&self, text: &str) -> String;
 }
@@ -134,12 +133,12 @@ impl Api {
     pub fn new(parts: Parts) -> Arc<Api> {
         let counted = Counted {
             requests: parts.metrics.counters(
-                "stockade_http_requests",
+                "http_requests",
                 "HTTP requests answered",
                 &["route", "status"],
             ),
             query_secs: parts.metrics.histograms(
-                "stockade_query_seconds",
+                "query_seconds",
                 "Time queries took",
                 &["kind"],
                 QUERY_SECS_BUCKETS,
@@ -217,7 +216,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/flush", post(admin::flush))
         .route("/-/reload", post(admin::reload))
         .route("/loki/api/v1/status/buildinfo", get(admin::buildinfo))
-        .route("/stockade/api/v1/status", get(admin::status));
+        .route("/stockade/api/v1/status", get(admin::status))
+        .route("/runbooks/{alert}", get(rules::runbook));
     let mut router = Router::new().merge(queries).merge(ruler).merge(own);
     for asset in crate::ui::ASSETS {
         let path = format!("/{}", asset.path);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
@@ -20,18 +20,19 @@ pub async fn loki(
     Extension(Tenant(tenant)): Extension<Tenant>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    let header = |name| {
-        let value = request.headers().get(name)?.to_str().ok()?;
-        Some(value.to_owned())
-    };
-    let format = Format::from_content_type(header(header::CONTENT_TYPE).as_deref())?;
-    let encoding = header(header::CONTENT_ENCODING);
-    let body = read_body(request.into_body(), limits::PUSH_BODY_BYTES_MAX).await?;
+    let (parts, body) = request.into_parts();
+    let format = Format::from_content_type(header_text(&parts.headers, header::CONTENT_TYPE))?;
+    let encoding = header_text(&parts.headers, header::CONTENT_ENCODING).map(ToOwned::to_owned);
+    let body = read_body(body, limits::PUSH_BODY_BYTES_MAX).await?;
     match api.ingest.push(PushBody { tenant, format, encoding, body }).await {
         Ok(PushOutcome::Stored) => Ok(StatusCode::NO_CONTENT),
         Ok(PushOutcome::Partly(message)) => Err(ApiError::bad_request(message)),
         Err(failure) => Err(refuse(failure)),
     }
+}
+
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
 }
 
 fn refuse(failure: PushFailure) -> ApiError {

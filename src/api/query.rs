@@ -121,7 +121,7 @@ fn refuse(error: QueryError, timeout: Duration) -> ApiError {
         QueryError::Invalid(message)
         | QueryError::Limit(message)
         | QueryError::Pipeline(message) => ApiError::bad_request(message),
-        QueryError::Timeout => timed_out(timeout),
+        QueryError::Timeout { .. } => timed_out(timeout),
         QueryError::Cancelled | QueryError::Read(ReadError::Cancelled) => ApiError::new(
             StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
             "the client went away",

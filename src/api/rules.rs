@@ -128,3 +128,10 @@ pub async fn prometheus_rules(
 pub async fn prometheus_alerts(State(api): State<Arc<Api>>) -> Json<Value> {
     envelope(api.control.alerts())
 }
+
+/// What to do about an alert of a shipped rule; notifications link here.
+pub async fn runbook(Path(alert): Path<String>) -> Result<Response, ApiError> {
+    let text = crate::alert::runbook(&alert)
+        .ok_or_else(|| ApiError::not_found(format!("there is no runbook for {alert:?}")))?;
+    Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response())
+}

@@ -98,10 +98,7 @@ async fn close(mut socket: WebSocket, reason: &str) {
 }
 
 async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
-    let Expr::Log(log) = tail.expr.clone() else {
-        return close(socket, "only log selector is supported").await;
-    };
-    let mut filter = match TailFilter::new(&log) {
+    let mut filter = match TailFilter::new(&tail.expr) {
         Ok(filter) => filter,
         Err(error) => return close(socket, &error.to_string()).await,
     };
@@ -153,14 +150,16 @@ async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
                 while let Some(batch) = next.take() {
                     match batch {
                         Ok(batch) if batch.tenant == tail.tenant => {
+                            if batch.skipped > 0 {
+                                dropped.push(batch.skipped);
+                            }
                             for stream in &batch.streams {
                                 for entry in &stream.entries {
-                                    rows.extend(filter.apply(&stream.labels, entry));
+                                    rows.extend(filter.filter(&stream.labels, entry));
                                 }
                             }
                         }
                         Ok(_) => {}
-                        // What was dropped is counted in batches: which entries is not known.
                         Err(RecvError::Lagged(batches)) => dropped.push(batches),
                         Err(RecvError::Closed) => return close(socket, "the server is stopping").await,
                     }
@@ -209,7 +208,7 @@ fn frame(rows: &[LogRow], categorize: Categorize, dropped: &[u64]) -> String {
         }
         out.push_str("{\"stream\":");
         for group in group_streams(std::slice::from_ref(row), categorize) {
-            encode::labels(&mut out, &group.labels);
+            encode::pairs(&mut out, group.labels.iter().copied());
         }
         out.push_str(",\"values\":[");
         encode::entry(&mut out, row, categorize);
@@ -224,7 +223,7 @@ fn frame(rows: &[LogRow], categorize: Categorize, dropped: &[u64]) -> String {
             }
             let _ = write!(
                 out,
-                "{{\"timestamp\":\"0\",\"labels\":{{\"dropped_batches\":\"{batches}\"}}}}"
+                "{{\"timestamp\":\"0\",\"labels\":{{\"dropped\":\"{batches}\"}}}}"
             );
         }
         out.push(']');

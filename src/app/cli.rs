@@ -48,6 +48,8 @@ pub enum Command {
     Redact(ConfigArg),
     /// Send a message marked TEST through one receiver
     NotifyTest(NotifyTestArgs),
+    /// Push generated lines to a Loki-compatible server and measure it
+    Bench(BenchArgs),
     /// Ask a running server whether it is ready (for container health checks)
     Healthcheck(ServerArg),
     /// Print a shell completion script
@@ -164,4 +166,37 @@ pub struct NotifyTestArgs {
 pub fn print_completions(shell: clap_complete::Shell) {
     use clap::CommandFactory as _;
     clap_complete::generate(shell, &mut Cli::command(), "stockade", &mut std::io::stdout());
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// Path in front of /loki/api/v1, for servers that have one
+    #[arg(long, value_name = "PATH")]
+    pub path_prefix: Option<String>,
+    /// Megabytes of line to push
+    #[arg(long, default_value_t = 500)]
+    pub megabytes: u64,
+    /// Hours that the lines are spread over, ending now
+    #[arg(long, default_value_t = 1)]
+    pub hours: u64,
+    /// Connections that push at the same time
+    #[arg(long, default_value_t = 4)]
+    pub connections: usize,
+    /// Process id of the server, to measure its CPU time and memory
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// Data directory of the server, to measure what it stored
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Runs of each query
+    #[arg(long, default_value_t = 5)]
+    pub query_runs: usize,
+    /// Push nothing, run the queries over the last `--hours`
+    #[arg(long)]
+    pub queries_only: bool,
+    /// Seed of the generator: the same seed gives the same lines
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
 }

@@ -1,11 +1,22 @@
 //! Wiring and lifetime: builds everything from configuration, starts it (sinks first, sources
 //! last), reloads, drains and stops it. The only room that may import all others.
 
+mod bench;
 mod check;
 mod cli;
+mod control;
+mod evaluate;
 mod health;
+mod ingest;
 mod logging;
+mod notify;
+mod notify_test;
 mod query;
+mod redact;
+mod rules;
+mod serve;
+mod sources;
+mod test;
 
 use std::process::ExitCode;
 
@@ -58,6 +69,7 @@ fn run(cli: Cli) -> Result<(), Exit> {
         Some(Command::Test(args)) => test::test(&args),
         Some(Command::Redact(args)) => redact::redact(&args),
         Some(Command::NotifyTest(args)) => notify_test::notify_test(&args),
+        Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::Healthcheck(args)) => health::healthcheck(&args),
         Some(Command::Completions { shell }) => {
             cli::print_completions(shell);

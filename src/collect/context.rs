@@ -55,6 +55,11 @@ pub(super) struct Labeling {
 }
 
 impl Labeling {
+    /// Whether the hidden labels are looked at.
+    pub fn uses_meta(&self) -> bool {
+        self.style == LabelStyle::Promtail || !self.relabel.is_empty()
+    }
+
     /// The labels of a stream, or `None` when a rule drops it. `native` are our own labels,
     /// `meta` the hidden ones that rules may use.
     pub fn labels(&self, native: &[(&str, &str)], meta: &[(String, String)]) -> Option<Labels> {
@@ -62,7 +67,7 @@ impl Labeling {
         if self.style == LabelStyle::Native {
             set.extend(native.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
         }
-        if !self.relabel.is_empty() {
+        if self.uses_meta() {
             set.extend(meta.iter().cloned());
         }
         for (name, value) in &self.fixed {
@@ -129,6 +134,26 @@ impl Claims {
         let mut owners = self.0.lock();
         if owners.get(thing) == Some(source) {
             owners.remove(thing);
+        }
+    }
+}
+
+#[cfg(test)]
+impl SourceContext {
+    pub fn for_tests(positions: Arc<dyn Positions>, clock: SharedClock) -> Self {
+        use super::status::SourceCounters;
+        let name: Arc<str> = Arc::from("test");
+        SourceContext {
+            pipeline: None,
+            tenant: Arc::from("fake"),
+            host: Arc::from("box"),
+            labeling: Arc::default(),
+            positions,
+            clock,
+            status: StatusHandle::new(name.clone(), "test"),
+            tally: SourceCounters::new(&crate::metrics::Metrics::default()).of("test", "test"),
+            claims: Claims::default(),
+            name,
         }
     }
 }

@@ -37,6 +37,13 @@ pub(super) fn entry(ts: Timestamp, raw: Bytes, extent: Extent) -> Entry {
     Entry { ts, line, metadata }
 }
 
+/// Marks an entry one of whose lines had been cut.
+pub(super) fn flag_cut(entry: &mut Entry) {
+    if !entry.metadata.contains(&CUT_FLAG) {
+        entry.metadata.push(CUT_FLAG);
+    }
+}
+
 /// At most `LINE_BYTES_MAX`, marker included.
 fn cut(line: &str) -> Text {
     let end = line.floor_char_boundary(LINE_BYTES_MAX - CUT_MARKER.len());

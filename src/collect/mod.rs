@@ -7,13 +7,24 @@
 
 mod backoff;
 mod batch;
+mod build;
 mod context;
+mod detect;
+mod docker;
+mod files;
+mod held;
+mod journald;
 mod line;
 mod md5;
-pub mod push;
+mod promtail;
 mod relabel;
 mod settings;
 mod status;
 
+pub use docker::{DockerSource, PARSE_PIPELINE_PREFIX};
+pub use files::FilesSource;
+pub use journald::JournalSource;
+
+pub use build::{BuiltSources, Source, SourceDeps, build};
 pub use batch::{MemoryPositions, Positions, Shutdown, SourceBatch};
 pub use status::{SourceCounters, SourceState, SourceStatus, StatusHandle, TargetStatus};

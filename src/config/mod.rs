@@ -7,6 +7,9 @@ mod env;
 mod limits;
 pub mod notify;
 pub mod pipeline;
+pub mod redaction;
+mod retention;
+mod root;
 pub mod sources;
 mod values;
 
@@ -15,6 +18,8 @@ use serde::de::DeserializeOwned;
 pub use diagnostic::{Diagnostic, unknown};
 pub use env::expand_env;
 pub use limits::Limits;
+pub use retention::Retention;
+pub use root::Config;
 pub use serde_saphyr::Spanned;
 pub use values::{Size, Span};
 

@@ -1,6 +1,7 @@
 //! Pipelines as YAML says them: a tree that remembers where each value stood. Stages have keys
 //! that depend on their name and short forms, so the room itself reads the tree.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -38,6 +39,32 @@ impl PartialEq for Node {
 impl Node {
     pub fn text(text: impl Into<String>) -> Node {
         Node { value: NodeValue::Text(text.into()), line: 0, column: 0 }
+    }
+
+    fn placed(spanned: Spanned<NodeValue>) -> Node {
+        let place = spanned.referenced;
+        let to_usize = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        // YAML 1.1 reads `y`, `no` or `on` as booleans; here they are names and values like any
+        // other, and the length tells what stood there.
+        let value = match (spanned.value, place.span().len()) {
+            (NodeValue::Bool(true), 1) => NodeValue::Text("y".to_owned()),
+            (NodeValue::Bool(true), 2) => NodeValue::Text("on".to_owned()),
+            (NodeValue::Bool(true), 3) => NodeValue::Text("yes".to_owned()),
+            (NodeValue::Bool(false), 1) => NodeValue::Text("n".to_owned()),
+            (NodeValue::Bool(false), 2) => NodeValue::Text("no".to_owned()),
+            (NodeValue::Bool(false), 3) => NodeValue::Text("off".to_owned()),
+            (value, _) => value,
+        };
+        Node { value, line: to_usize(place.line()), column: to_usize(place.column()) }
+    }
+
+    pub fn list_of(items: impl IntoIterator<Item = Node>) -> Node {
+        Node { value: NodeValue::List(items.into_iter().collect()), line: 0, column: 0 }
+    }
+
+    pub fn map_of<'a>(pairs: impl IntoIterator<Item = (&'a str, Node)>) -> Node {
+        let pairs = pairs.into_iter().map(|(key, value)| (Node::text(key), value)).collect();
+        Node { value: NodeValue::Map(pairs), line: 0, column: 0 }
     }
 
     /// A fault at this value.
@@ -99,16 +126,55 @@ impl Node {
     }
 }
 
+/// A file of `pipelines/`: a pipeline with its own tests.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPipelineFile {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    pub stages: Node,
+    #[serde(default)]
+    pub tests: Vec<Spanned<RawPipelineTest>>,
+}
+
+/// A line and what must become of it.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPipelineTest {
+    #[serde(default)]
+    pub name: String,
+    pub input: RawTestInput,
+    pub expect: RawTestExpect,
+}
+
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTestInput {
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    pub line: String,
+    /// When the line was read, RFC 3339.
+    pub ts: Option<String>,
+}
+
+/// What is left out is not looked at, except that a line must not be dropped unless it says so.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTestExpect {
+    pub line: Option<String>,
+    /// All labels.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// All metadata.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// RFC 3339.
+    pub ts: Option<String>,
+    pub dropped: Option<bool>,
+}
+
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<NodeValue>::deserialize(from)?;
-        let place = spanned.referenced;
-        let to_usize = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        Ok(Node {
-            value: spanned.value,
-            line: to_usize(place.line()),
-            column: to_usize(place.column()),
-        })
+        Spanned::<NodeValue>::deserialize(from).map(Node::placed)
     }
 }
 
@@ -187,8 +253,7 @@ mod tests {
 
     #[test]
     fn keeps_places() {
-        let text =
-            "- json:\n    expressions:\n      level: lvl\n- labels: [a, 12, null]\n- x: 'yes'\n";
+        let text = "- json:\n    expressions:\n      level: lvl\n- labels: [a, 12, null]\n- x: 'yes'\n  n: {y: no, on: off, t: true}\n";
         let node: Node = parse_yaml_plain("f", text).unwrap();
         let stages = node.list().unwrap();
         let (key, json) = &stages[0].map().unwrap()[0];
@@ -200,5 +265,9 @@ mod tests {
         assert_eq!(labels[1].value, NodeValue::Int(12));
         assert!(labels[2].is_null());
         assert_eq!(stages[2].get("x").unwrap().as_str(), Some("yes"));
+        let words = stages[2].get("n").unwrap();
+        assert_eq!(words.get("y").unwrap().as_str(), Some("no"));
+        assert_eq!(words.get("on").unwrap().as_str(), Some("off"));
+        assert_eq!(words.get("t").unwrap().value, NodeValue::Bool(true));
     }
 }

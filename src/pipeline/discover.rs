@@ -239,7 +239,9 @@ mod tests {
         check_line("info then error", "info");
         check_line(r#"{"a":1,"severity":"WARN","level":"error"}"#, "warn");
         check_line(r#"{"a":{"level":"error"},"level":"info"}"#, "error");
-        check_line(r#"{"a":{"b":{"level":"error"}},"x":1}"#, "unknown");
+        check_line(r#"{"a":{"level":"wrn"},"x":1}"#, "warn");
+        check_line(r#"{"a":{"b":{"level":"wrn"}},"x":1}"#, "unknown");
+        check_line(r#"{"a":{"b":{"level":"error"}},"x":1}"#, "error");
         check_line(r#"{"level":30,"msg":"info"}"#, "info");
         check_line(r#"{"level":30,"msg":"x"}"#, "unknown");
         check_line(r#"{"log.level":"Information"}"#, "info");

@@ -112,7 +112,11 @@ pub(crate) struct Item {
     pub ts: Timestamp,
     pub line: Text,
     pub metadata: Metadata,
+    /// The line as it came in.
+    raw: Text,
     base: Labels,
+    /// Names of labels whose values stand in the configuration.
+    constant: Vec<Text>,
     /// Labels that differ from the stream's; an empty value removes one.
     pub edits: Vec<(Text, Text)>,
     pub extracted: Extracted,
@@ -128,6 +132,7 @@ impl Item {
     pub fn new(base: &Labels, entry: Entry) -> Self {
         Item {
             ts: entry.ts,
+            raw: entry.line.clone(),
             line: entry.line,
             metadata: entry.metadata,
             base: base.clone(),
@@ -153,10 +158,17 @@ impl Item {
             return;
         }
         self.labels_changed |= !is_safe(&value);
+        self.constant.retain(|constant| *constant != name);
         match self.edits.iter_mut().find(|(edited, _)| *edited == name) {
             Some((_, old)) => *old = value,
             None => self.edits.push((Text::from(name), value)),
         }
+    }
+
+    /// A label whose value does not come from an entry.
+    pub fn set_constant_label(&mut self, name: &Text, value: Text) {
+        self.set_label(name, value);
+        self.constant.push(name.clone());
     }
 
     pub fn labels(&self) -> Labels {
@@ -164,6 +176,23 @@ impl Item {
             return self.base.clone();
         }
         apply_edits(&self.base, &self.edits)
+    }
+
+    /// The labels whose values redaction has seen: those of the stream, and those that stand
+    /// word for word in the line as it came in. Metrics leave the process unredacted, so a value
+    /// that a template put together is left out.
+    pub fn vetted_labels(&self) -> Labels {
+        let seen = |name: &Text, value: &str| {
+            is_safe(value) || self.constant.contains(name) || self.raw.contains(value)
+        };
+        let edits: Vec<(Text, Text)> = self
+            .edits
+            .iter()
+            .map(|(name, value)| {
+                (name.clone(), if seen(name, value) { value.clone() } else { Text::default() })
+            })
+            .collect();
+        apply_edits(&self.base, &edits)
     }
 
     pub fn metadata(&self, name: &str) -> Option<&Text> {

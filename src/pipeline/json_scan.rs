@@ -17,13 +17,12 @@ pub enum Kind {
     Array,
 }
 
-/// One member: key without quotes, value, and how deep the object is in which it stands.
+/// One member: key without quotes, and value.
 #[derive(Debug, Clone)]
 pub struct Member {
     pub key: Range<usize>,
     pub kind: Kind,
     pub value: Range<usize>,
-    pub depth: usize,
 }
 
 /// Whether to go on after a member.
@@ -122,7 +121,7 @@ impl Scan<'_> {
                 let inner = self.at + 1;
                 if depth + 1 < depth_max {
                     // The end of the object is not known yet; its members matter more.
-                    let member = Member { key, kind: Kind::Object, value: start..start, depth };
+                    let member = Member { key, kind: Kind::Object, value: start..start };
                     if found(member) == Flow::Stop {
                         return None;
                     }
@@ -131,13 +130,13 @@ impl Scan<'_> {
                 } else {
                     self.skip_nested()?;
                     let value = start..self.at;
-                    if found(Member { key, kind: Kind::Object, value, depth }) == Flow::Stop {
+                    if found(Member { key, kind: Kind::Object, value }) == Flow::Stop {
                         return None;
                     }
                 }
             } else {
                 let (kind, value) = self.value(first)?;
-                if found(Member { key, kind, value, depth }) == Flow::Stop {
+                if found(Member { key, kind, value }) == Flow::Stop {
                     return None;
                 }
             }
@@ -234,7 +233,7 @@ mod tests {
     fn listed(line: &str, depth_max: usize) -> (Vec<String>, bool) {
         let mut all = Vec::new();
         let whole = members(line.as_bytes(), depth_max, &mut |m| {
-            all.push(format!("{}:{}={}", m.depth, &line[m.key.clone()], &line[m.value]));
+            all.push(format!("{}={}", &line[m.key.clone()], &line[m.value]));
             Flow::Go
         });
         (all, whole)
@@ -251,15 +250,15 @@ mod tests {
         check(
             r#"{"a":1,"b":"x\"y","c":null,"d":[1,{"e":"]"}]}"#,
             2,
-            r#"0:a=1 0:b=x\"y 0:c=null 0:d=[1,{"e":"]"}] true"#,
+            r#"a=1 b=x\"y c=null d=[1,{"e":"]"}] true"#,
         );
         check(
             r#" { "a" : { "b" : { "c" : "d" } } , "e" : true }"#,
             2,
-            r#"0:a= 1:b={ "c" : "d" } 0:e=true true"#,
+            r#"a= b={ "c" : "d" } e=true true"#,
         );
-        check(r#"{"a":{"b":1}}"#, 1, r#"0:a={"b":1} true"#);
-        check(r#"{"a":1"#, 2, "0:a=1 false");
+        check(r#"{"a":{"b":1}}"#, 1, r#"a={"b":1} true"#);
+        check(r#"{"a":1"#, 2, "a=1 false");
         check(r#"{"a":tru}"#, 2, " false");
         check("{}", 2, " true");
         check("[1]", 2, " false");

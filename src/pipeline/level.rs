@@ -1,10 +1,6 @@
 //! Level words: which there are, what they normalize to, and the earliest one in a text, as
 //! Loki's distributor finds it. Runs over every line, so it must not allocate.
 
-use std::sync::LazyLock;
-
-use aho_corasick::packed;
-
 use crate::model::Text;
 
 pub const TRACE: Text = Text::from_static("trace");
@@ -68,7 +64,7 @@ pub fn is_level_word(value: &str) -> bool {
 }
 
 /// A colon on the left makes the word part of a compound (`misc:error`), so it is missing here.
-fn left_bounds(byte: u8) -> bool {
+const fn left_bounds(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'[' | b'(' | b'{' | b'"' | b'\'' | b'=' | b'|')
 }
 
@@ -104,31 +100,27 @@ static FAMILIES: [(&[u8; 3], &[&str], Text); 7] = [
     (b"inf", &["info"], INFO),
 ];
 
-/// Finds the families in any mix of cases: the eight spellings of each prefix share their low
-/// nibbles, which is what the vectorized search sorts by. `None` on machines without it.
-static PREFIXES: LazyLock<Option<packed::Searcher>> = LazyLock::new(|| {
-    let mut builder = packed::Config::new().builder();
-    for (prefix, _, _) in &FAMILIES {
-        for cases in 0..8u8 {
-            let mut spelled = **prefix;
-            for (at, byte) in spelled.iter_mut().enumerate() {
-                if cases & (1 << at) != 0 {
-                    *byte = byte.to_ascii_uppercase();
-                }
-            }
-            builder.add(spelled);
+/// For each byte: bit 0 when a word may stand behind it, bit 1 when a level word may begin with it.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0u8; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if left_bounds(b) {
+            classes[byte] |= 1;
         }
+        if matches!(b | 0x20, b't' | b'd' | b'f' | b'c' | b'e' | b'w' | b'i')
+            && b.is_ascii_alphabetic()
+        {
+            classes[byte] |= 2;
+        }
+        byte += 1;
     }
-    builder.build()
-});
+    classes
+};
 
-/// The level that a word at this place names, if it stands alone.
-fn word_at(line: &[u8], at: usize) -> Option<Text> {
-    let bounded = at.checked_sub(1).and_then(|left| line.get(left)).is_none_or(|b| left_bounds(*b));
-    if !bounded {
-        return None;
-    }
-    let rest = line.get(at..)?;
+/// The level that a text begins with, if a word of its own names it.
+fn word(rest: &[u8]) -> Option<Text> {
     let prefix = rest.get(..3)?;
     let (_, words, level) =
         FAMILIES.iter().find(|(family, _, _)| prefix.eq_ignore_ascii_case(&family[..]))?;
@@ -141,13 +133,20 @@ fn word_at(line: &[u8], at: usize) -> Option<Text> {
         .then(|| level.clone())
 }
 
-/// The earliest level word that stands alone in the text.
+/// The earliest level word that stands alone in the text. One table look-up a byte: looking at
+/// the starts of words alone is faster than a vectorized search for the words.
 pub fn first_word(line: &[u8]) -> Option<Text> {
-    if let Some(searcher) = PREFIXES.as_ref() {
-        searcher.find_iter(line).find_map(|found| word_at(line, found.start()))
-    } else {
-        (0..line.len()).find_map(|at| word_at(line, at))
+    let mut before = 1;
+    for (at, byte) in line.iter().enumerate() {
+        let class = CLASSES[usize::from(*byte)];
+        if before & (class >> 1) & 1 != 0
+            && let Some(level) = line.get(at..).and_then(word)
+        {
+            return Some(level);
+        }
+        before = class;
     }
+    None
 }
 
 #[cfg(test)]

@@ -2,3 +2,28 @@
 
 pub mod stage;
 pub mod syntax;
+
+mod engine;
+mod error;
+mod explore;
+mod plan;
+mod result;
+mod run;
+mod tail;
+
+pub use engine::{Engine, InstantQuery, QueryContext, QueryLimits, RangeQuery};
+pub use error::QueryError;
+pub use explore::{
+    DetectedField, DetectedLabel, DetectedPattern, FieldKind, FieldParser, FieldQuery, IndexStats,
+    PatternQuery, Volume, VolumeBy, VolumeQuery, VolumeSeries,
+};
+pub use result::{
+    Categorize, LogRow, QueryData, QueryResult, QueryStats, Sample, Series, StreamGroup,
+    group_streams, merged_labels,
+};
+pub use run::log::Direction;
+pub use stage::StageError;
+pub use tail::TailFilter;
+
+#[cfg(test)]
+mod tests;

@@ -71,17 +71,49 @@ impl Joiner {
     }
 }
 
-/// Presets by name: `java`, `python`, `go-panic`, `ruby`, `node`, `dotnet`, `php`, `postgres`.
+/// The names that `preset` knows.
+pub const PRESETS: [&str; 8] =
+    ["java", "python", "go-panic", "ruby", "node", "dotnet", "php", "postgres"];
+
+/// The pattern of a preset: what the first line of a record looks like. Each is written as "does
+/// not look like the rest of a stack trace", so that lines of any layout begin a record. RE2 has
+/// no look-ahead, hence the spelled-out letters: `C([^a]|$)` is "a C, but not Ca".
 pub fn preset(name: &str) -> Option<&'static str> {
     Some(match name {
-        // Anything that does not begin like a continuation begins a record.
-        "java" | "dotnet" | "node" => r"^(?:[^\s}\])]|$)(?:[^a]|a[^t]|at[^ ]|$)",
-        "python" => {
-            r"^(?:Traceback \(most recent call last\):|\d{4}-\d\d-\d\d|\S.*(?:DEBUG|INFO|WARN|ERROR|CRITICAL))"
+        // The rest: indented, `Caused by:`, and `package.Class: message`.
+        "java" => {
+            r"^(?:[^\sa-zC})\]]|C(?:[^a]|$)|Ca(?:[^u]|$)|Cau(?:[^s]|$)|[a-z][\w$]*(?:[^\w$.]|$)|[a-z][\w$]*\.(?:[^\w$]|$))"
         }
-        "go-panic" => r"^(?:panic: |fatal error: |\d{4}[-/]\d\d[-/]\d\d|\{|time=|level=)",
-        "ruby" | "php" => r"^(?:[A-Z], \[|\[\d|\d{4}-\d\d-\d\d|PHP )",
-        "postgres" => r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
+        // The rest: indented, `Namespace.Exception: message`, `--- End of ...`.
+        "dotnet" => {
+            r"^(?:[^\sA-Za-z_})\]-]|-(?:[^-]|$)|[A-Za-z_]\w*(?:[^\w.]|$)|[A-Za-z_]\w*\.(?:[^A-Za-z_]|$))"
+        }
+        // The rest: indented, and what closes an object that was printed.
+        "node" => r"^[^\s})\]]",
+        // The rest: indented, `Traceback (`, `SomeError: message`, a bare `KeyboardInterrupt`,
+        // `During handling of ...`, `The above exception ...`.
+        "python" => {
+            r"^(?:[^\sA-Za-z_}]|(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b|[A-CE-SU-Za-z_][\w.-]*[^\w.:-]|D(?:[^u\W]|u[^r\W])[\w.-]*[^\w.:-]|T(?:[^rh\W]|r[^a\W]|ra[^c\W]|h[^e\W]|he\w)[\w.-]*[^\w.:-]|The [^a])"
+        }
+        // The rest: frames (`pkg.func(`), indented places, `goroutine N`, `created by`,
+        // `[signal ...]`, registers, `exit status`.
+        "go-panic" => {
+            r"^(?:[^\sa-z\[)}]|\[(?:[^s]|$)|(?:panic|fatal error): |[a-z_]+=|[abdfh-qs-z][\w-]* |[a-z]+: )"
+        }
+        // The rest: indented, and places without a message (`file.rb:1:in 'x'`).
+        "ruby" => r"^(?:[^\s/.<a-z]|[a-z/.<]\S*:\d+:in [`'].*': |[a-z][\w-]*(?:[ =]|$))",
+        // The rest: indented, `#0 ...`, `Stack trace:`, `Next SomeException`, Monolog's
+        // `[stacktrace]` and `"}`.
+        "php" => {
+            r#"^(?:[^\s#"}SN\[]|S(?:[^t]|$)|St(?:[^a]|$)|Sta(?:[^c]|$)|N(?:[^e]|$)|Ne(?:[^x]|$)|Nex(?:[^t]|$)|\[(?:[^s]|$)|"(?:[^}]|$))"#
+        }
+        // The rest: wrapped statements, and DETAIL, HINT, CONTEXT, STATEMENT with their own time.
+        "postgres" => {
+            r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[^ ]| [^ ])*?[ :](?:DEBUG[1-5]?|INFO|NOTICE|WARNING|ERROR|LOG|FATAL|PANIC): "
+        }
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,8 @@ pub struct Pattern {
 
 #[derive(Debug, Clone)]
 enum Piece {
-    Literal(Finder<'static>, String),
+    /// Boxed, as a finder holds its tables in place.
+    Literal(Box<Finder<'static>>, String),
     /// `<_>`
     Skip,
     /// `<name>`, as an index into `names`.
@@ -189,7 +190,8 @@ impl Pattern {
 fn push_literal(pieces: &mut Vec<Piece>, literal: &mut String) {
     if !literal.is_empty() {
         let text = std::mem::take(literal);
-        pieces.push(Piece::Literal(Finder::new(text.as_bytes()).into_owned(), text));
+        let finder = Box::new(Finder::new(text.as_bytes()).into_owned());
+        pieces.push(Piece::Literal(finder, text));
     }
 }
 

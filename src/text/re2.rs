@@ -1,5 +1,6 @@
 //! Regular expressions as Go's RE2 reads them, run by the `regex` crate.
 
+mod class;
 mod literals;
 mod translate;
 

@@ -138,7 +138,7 @@ pub fn format_prometheus_duration(ns: i64) -> String {
     ] {
         let unit_ms = unit_ns / MS;
         let count = rest_ms / unit_ms;
-        if count == 0 || (exact && rest_ms % unit_ms != 0) {
+        if count == 0 || (exact && !rest_ms.is_multiple_of(unit_ms)) {
             continue;
         }
         text.push_str(&format!("{count}{unit}"));
@@ -257,7 +257,7 @@ pub fn format_go_float(value: f64) -> String {
     let scientific = format!("{value:e}");
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    if value != 0.0 && (exponent < -4 || exponent >= 6) {
+    if value != 0.0 && !(-4..6).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs());
     }

@@ -79,7 +79,7 @@ fn rotated_by_copytruncate() {
         // meanwhile, and truncates only what the reader has had a chance to see.
         let size = file.metadata().unwrap().len();
         wait_for("the reader to catch up", || {
-            let read = server.metric("stockade_source_bytes_total{source=\"files\"}")?;
+            let read = server.metric("source_bytes_total{source=\"files\"}")?;
             (read as u64 >= size).then_some(())
         });
         fs::copy(&path, logs.join(format!("app.log.{start}"))).unwrap();

@@ -8,5 +8,6 @@ mod crash;
 mod docker;
 mod files;
 mod journald;
+mod page;
 mod push;
 mod tidy;

@@ -69,7 +69,7 @@ fn a_push_is_redacted_before_anything_else_sees_it() {
         assert!(!series.contains(secret), "{series}");
     }
     serde_json::from_str::<Value>(&lines[0]).expect("JSON stays JSON");
-    assert!(server.metric("stockade_redactions_total{rule=\"email\"}").unwrap() >= 2.0);
+    assert!(server.metric("redactions_total{rule=\"email\"}").unwrap() >= 2.0);
     assert_eq!(server.post("/flush", &[], b"").0, 204);
     assert_eq!(crate::support::files_with(&server.data, &secrets), Vec::<String>::new());
 }

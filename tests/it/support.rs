@@ -183,7 +183,7 @@ impl Server {
         entries
     }
 
-    /// The value of one metric line, for instance `stockade_redactions_total{rule="email"}`.
+    /// The value of one metric line, for instance `redactions_total{rule="email"}`.
     pub fn metric(&self, name: &str) -> Option<f64> {
         let (_, text) = self.get("/metrics");
         text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok())

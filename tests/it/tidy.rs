@@ -17,7 +17,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("redact", &["model", "text", "config"]),
     ("store", &["model", "config", "redact::Redacted"]),
     ("query", &["model", "text", "config", "store::read"]),
-    ("alert", &["model", "text", "config", "query", "redact::Redacted", "store::read"]),
+    ("alert", &["model", "text", "config", "query", "store::read"]),
     ("notify", &["model", "text", "config"]),
     (
         "api",
@@ -31,7 +31,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "notify",
             "store::status",
             "store::read",
-            "redact::Redacted",
+            "store::TailBatch",
             "ui",
         ],
     ),

@@ -7,7 +7,7 @@ mod run;
 use crate::model::{Entry, Labels};
 
 pub(super) use ready::ready;
-pub use run::{LoadLines, run_tests};
+pub use run::run_tests;
 
 /// One entry of `tests:`.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// Checks the tests of a file against the names of its alerts.
 pub fn ready(
     file: &str,
-    raw: Vec<Spanned<RawTest>>,
+    raw: &[Spanned<RawTest>],
     alerts: &BTreeSet<String>,
     faults: &mut Vec<Diagnostic>,
 ) -> Vec<RuleTest> {

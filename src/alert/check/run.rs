@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Expect, ExpectState, Failure, Report, RuleTest, SampleTest, Scenario};
+use crate::alert::engine::EngineEvaluate;
 use crate::alert::evaluate::Evaluate;
 use crate::alert::judge::judge;
 use crate::alert::load::RuleFile;
@@ -11,16 +12,15 @@ use crate::alert::rule::{Group, Rule};
 use crate::alert::state::{ActiveAlert, Phase, RuleState};
 use crate::alert::text::Surroundings;
 use crate::model::{Entry, Labels, TENANT_DEFAULT, TimeRange, Timestamp};
-
-/// Puts lines where queries find them: a store in memory behind the query engine.
-pub type LoadLines<'a> = &'a dyn Fn(Vec<(Labels, Entry)>) -> Arc<dyn Evaluate>;
+use crate::query::Engine;
+use crate::store::read::MemoryLogs;
 
 /// 2026-01-01T00:00:00Z: tests give the same answer on every day.
 const START_NS: i64 = 1_767_225_600_000_000_000;
 
-/// Runs all tests of a file.
-pub fn run_tests(file: &RuleFile, load: LoadLines<'_>) -> Report {
-    let mut run = Run { file, load, report: Report::default() };
+/// Runs all tests of a file, with the query engine over a store in memory.
+pub fn run_tests(file: &RuleFile) -> Report {
+    let mut run = Run { file, report: Report::default() };
     for test in &file.tests {
         match test {
             RuleTest::Scenario(scenario) => run.scenario(scenario),
@@ -30,9 +30,16 @@ pub fn run_tests(file: &RuleFile, load: LoadLines<'_>) -> Report {
     run.report
 }
 
+fn load(lines: impl IntoIterator<Item = (Labels, Entry)>) -> EngineEvaluate {
+    let mut logs = MemoryLogs::default();
+    for (labels, entry) in lines {
+        logs.add(TENANT_DEFAULT, &labels, entry);
+    }
+    EngineEvaluate::new(Engine::new(Arc::new(logs)))
+}
+
 struct Run<'a> {
     file: &'a RuleFile,
-    load: LoadLines<'a>,
     report: Report,
 }
 
@@ -62,7 +69,7 @@ impl Run<'_> {
             entry.ts = entry.ts.saturating_add_ns(START_NS);
             (labels.clone(), entry)
         });
-        let evaluate = (self.load)(lines.collect());
+        let evaluate = load(lines);
         let named: BTreeSet<&str> =
             scenario.expect.iter().map(|expect| expect.alert.as_str()).collect();
         let mut found: BTreeMap<String, Vec<ActiveAlert>> = BTreeMap::new();
@@ -71,7 +78,7 @@ impl Run<'_> {
             if !named.is_empty() && !named.contains(rule.name.as_str()) {
                 continue;
             }
-            match play(group, rule, evaluate.as_ref(), scenario.at_ns) {
+            match play(group, rule, &evaluate, scenario.at_ns) {
                 Ok(state) => found.entry(rule.name.clone()).or_default().extend(
                     state.alerts.into_iter().filter(|alert| alert.phase != Phase::Resolved),
                 ),
@@ -113,8 +120,8 @@ impl Run<'_> {
                 .iter()
                 .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
                 .collect();
-            let evaluate = (self.load)(vec![(samples.labels.clone(), entry)]);
-            let fault = match looked_at(&rules, evaluate.as_ref()) {
+            let evaluate = load([(samples.labels.clone(), entry)]);
+            let fault = match looked_at(&rules, &evaluate) {
                 Ok(got) if got == wanted => None,
                 Ok(true) => Some(format!("must leave this line alone: {line}")),
                 Ok(false) => Some(format!("must look at this line: {line}")),

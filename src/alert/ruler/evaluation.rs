@@ -1,6 +1,7 @@
 //! Evaluating a group at its slots. Blocking; one group at a time runs in one thread.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use crate::alert::listing::Health;
 use crate::alert::recorded::RecordedRule;
 use crate::alert::rule::{Group, GroupKey, Rule, RuleKind};
 use crate::alert::schedule::{Plan, plan};
-use crate::alert::state::{Observation, RuleState, Seen, Step, Timing, step};
+use crate::alert::state::{ActiveAlert, Observation, RuleState, Seen, Step, Timing, step};
 use crate::alert::text::{data, render_labels};
 use crate::model::{Alert, Labels, Timestamp};
 
@@ -23,6 +24,13 @@ const FAILING_HOLD_NS: i64 = 60 * 1_000_000_000;
 /// Alerts about rules themselves are kept under the rule's id and one of these.
 const LIMIT: &str = "#limit";
 const FAILING: &str = "#failing";
+
+/// The moment a rule is evaluated for, and whether it is the present.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    at_ns: i64,
+    newest: bool,
+}
 
 impl Inner {
     /// Evaluates what is due at `newest_ns`: slots from old to new, rules in their order.
@@ -53,7 +61,8 @@ impl Inner {
                 if !plan.slots_ns.contains(&slot_ns) {
                     continue;
                 }
-                if !self.run_rule(group, rule, slot_ns, emit) {
+                let slot = Slot { at_ns: slot_ns, newest: slot_ns == newest_ns };
+                if !self.run_rule(group, rule, slot, emit) {
                     // Ask a failing query about the present, not about each missed slot.
                     plan.slots_ns.retain(|slot_ns| *slot_ns == newest_ns);
                 }
@@ -67,17 +76,19 @@ impl Inner {
     }
 
     /// Whether the rule could be evaluated.
-    fn run_rule(&self, group: &Group, rule: &Rule, slot_ns: i64, emit: Emit<'_>) -> bool {
+    fn run_rule(&self, group: &Group, rule: &Rule, slot: Slot, emit: Emit<'_>) -> bool {
         let started = Instant::now();
+        let slot_ns = slot.at_ns;
         let at = Timestamp(slot_ns.saturating_sub(group.query_offset_ns));
         let history_ns = at.0.saturating_sub(self.memory.installed_at_ns());
-        let outcome = if history_ns < rule.look.absent_reach_ns {
+        let absent_reach_ns = rule.look.absent_reach_ns;
+        let outcome = if absent_reach_ns > 0 && history_ns < absent_reach_ns {
             // Nothing was collected before the first start, so nothing can be absent from it.
             Err("waits until the logs kept reach as far back as the rule looks".to_owned())
         } else {
             self.counters.evaluations.add(&[&group.name], 1);
             match rule.kind {
-                RuleKind::Alert { .. } => Ok(self.run_alert(group, rule, slot_ns, at, emit)),
+                RuleKind::Alert { .. } => Ok(self.run_alert(group, rule, slot, at, emit)),
                 RuleKind::Record => Ok(self.run_record(group, rule, at)),
             }
         };
@@ -96,7 +107,7 @@ impl Inner {
                 "a rule could not be evaluated; its alerts stay as they are"
             );
         }
-        self.run_meta(group, rule, FAILING, failed.then_some(last_error.as_str()), slot_ns, emit);
+        self.run_meta(group, rule, FAILING, failed.then_some(last_error.as_str()), slot, emit);
         self.health.lock().insert(
             rule.id.clone(),
             RuleHealth {
@@ -113,11 +124,13 @@ impl Inner {
         &self,
         group: &Group,
         rule: &Rule,
-        slot_ns: i64,
+        slot: Slot,
         at: Timestamp,
         emit: Emit<'_>,
     ) -> Result<(), String> {
+        let slot_ns = slot.at_ns;
         let before = self.memory.get(rule.id.as_str()).unwrap_or_default();
+        let before = self.tell_unsent(rule.id.as_str(), before, slot_ns, emit);
         let judged = judge(
             (group, rule),
             (self.evaluate.as_ref(), &self.options.tenant),
@@ -132,8 +145,8 @@ impl Inner {
         let mut state = judged.step.state;
         state.last_slot_ns = Some(slot_ns);
         state.query.clone_from(&rule.query);
-        self.show(rule, &mut state, slot_ns, at);
-        self.hand_on(rule.id.as_str(), state, lasting, slot_ns, emit);
+        self.show(rule, &mut state, (slot_ns, self.resend_ns(slot)), at);
+        self.hand_on(rule.id.as_str(), state, lasting, slot, emit);
         let over = (judged.cut > 0).then(|| {
             format!(
                 "{} series are over the limit of {}; alerts that were active are kept, \
@@ -141,14 +154,42 @@ impl Inner {
                 judged.cut, group.limit
             )
         });
-        self.run_meta(group, rule, LIMIT, over.as_deref(), slot_ns, emit);
+        self.run_meta(group, rule, LIMIT, over.as_deref(), slot, emit);
         Ok(())
+    }
+
+    /// While the past is made up for, only news is told.
+    fn resend_ns(&self, slot: Slot) -> i64 {
+        if slot.newest { self.options.resend_ns } else { i64::MAX }
+    }
+
+    /// After a restart nobody knows whether the last words got out, so they are said again
+    /// before anything changes.
+    fn tell_unsent(
+        &self,
+        id: &str,
+        before: Arc<RuleState>,
+        now_ns: i64,
+        emit: Emit<'_>,
+    ) -> Arc<RuleState> {
+        let unsent = |alert: &ActiveAlert| alert.is_due(now_ns, i64::MAX);
+        if !before.alerts.iter().any(unsent) {
+            return before;
+        }
+        let mut state = RuleState::clone(&before);
+        let alerts = state.alerts.iter().filter(|alert| unsent(alert));
+        emit(alerts.map(|alert| self.outgoing(alert, &state.query)).collect());
+        for alert in state.alerts.iter_mut().filter(|alert| unsent(alert)) {
+            alert.sent_at_ns = Some(now_ns);
+        }
+        self.memory.put(id, state.clone());
+        Arc::new(state)
     }
 
     /// Keeps what the alerts became, then tells those who are due. Saved first, so that a crash
     /// repeats a message rather than losing one.
-    fn hand_on(&self, id: &str, mut state: RuleState, lasting: bool, now_ns: i64, emit: Emit<'_>) {
-        let resend_ns = self.options.resend_ns;
+    fn hand_on(&self, id: &str, mut state: RuleState, lasting: bool, slot: Slot, emit: Emit<'_>) {
+        let (now_ns, resend_ns) = (slot.at_ns, self.resend_ns(slot));
         let alerts: Vec<Alert> = state
             .alerts
             .iter()
@@ -179,7 +220,7 @@ impl Inner {
         rule: &Rule,
         kind: &str,
         trouble: Option<&str>,
-        slot_ns: i64,
+        slot: Slot,
         emit: Emit<'_>,
     ) {
         let id = format!("{}{kind}", rule.id.as_str());
@@ -208,9 +249,9 @@ impl Inner {
         });
         let timing = Timing { hold_ns, keep_firing_ns: 0 };
         let seen = Seen::Samples(observations.into_iter().collect());
-        let mut next = step(&before.unwrap_or_default(), &seen, timing, slot_ns);
+        let mut next = step(&before.unwrap_or_default(), &seen, timing, slot.at_ns);
         next.state.query.clone_from(&rule.query);
-        self.settle(&id, next, slot_ns, emit);
+        self.settle(&id, next, slot, emit);
     }
 
     /// Ends the alerts of rules that are no longer there.
@@ -224,19 +265,19 @@ impl Inner {
             }
             let seen = Seen::Samples(Vec::new());
             let next = step(&before, &seen, Timing::default(), now_ns);
-            self.settle(&id, next, now_ns, emit);
+            self.settle(&id, next, Slot { at_ns: now_ns, newest: true }, emit);
         }
         let groups: BTreeSet<GroupKey> = rules.groups.iter().map(|group| group.key()).collect();
         self.group_health.lock().retain(|key, _| groups.contains(key));
     }
 
     /// `hand_on` for alerts without a rule of their own: forgotten with their last alert.
-    fn settle(&self, id: &str, next: Step, now_ns: i64, emit: Emit<'_>) {
+    fn settle(&self, id: &str, next: Step, slot: Slot, emit: Emit<'_>) {
         if next.state.alerts.is_empty() {
             self.memory.remove(id);
         } else {
             let lasting = next.is_lasting();
-            self.hand_on(id, next.state, lasting, now_ns, emit);
+            self.hand_on(id, next.state, lasting, slot, emit);
         }
     }
 

@@ -11,10 +11,16 @@ use crate::model::{Alert, TimeRange, Timestamp};
 
 impl Inner {
     /// Looks up the lines behind the alerts that are about to be told.
-    pub(super) fn show(&self, rule: &Rule, state: &mut RuleState, now_ns: i64, at: Timestamp) {
+    pub(super) fn show(
+        &self,
+        rule: &Rule,
+        state: &mut RuleState,
+        (now_ns, resend_ns): (i64, i64),
+        at: Timestamp,
+    ) {
         let mut budget = RULE_EVIDENCE_MAX;
         for alert in &mut state.alerts {
-            if alert.phase != Phase::Firing || !alert.is_due(now_ns, self.options.resend_ns) {
+            if alert.phase != Phase::Firing || !alert.is_due(now_ns, resend_ns) {
                 continue;
             }
             let window = rule.look.evidence.as_ref().map(|evidence| evidence.window(at));
@@ -45,7 +51,9 @@ impl Inner {
                     for sample in &mut samples {
                         sample.line = cut(std::mem::take(&mut sample.line), ALERT_SAMPLE_BYTES_MAX);
                     }
-                    alert.shown = Shown { count: found.count, samples, ..shown };
+                    // The link shows the lines of this alert, not the numbers of all.
+                    let generator_url = self.link(&log.to_string(), range);
+                    alert.shown = Shown { count: found.count, samples, generator_url, ..shown };
                 }
                 // An alert without its lines is better than none.
                 Err(error) => {

@@ -9,7 +9,7 @@ use super::errors::StageError;
 use super::format::{self, LabelFormat, LineFormat};
 use super::json::JsonParser;
 use super::json_path::JsonFields;
-use super::label_filter::{self, LabelFilter};
+use super::label_filter::LabelFilter;
 use super::line_filter::LineFilter;
 use super::logfmt::{EmptyValues, Faults, LogfmtFields, LogfmtParser};
 use super::names::{NameId, Wanted};
@@ -84,8 +84,10 @@ impl Pipeline {
         let mut stages = Vec::new();
         for at in order(syntax) {
             let Some(source) = syntax.get(at) else { continue };
-            let stage = Stage::compile(&source.kind, &mut pinned)
-                .map_err(|message| StageError { stage: at, message })?;
+            let stage = Stage::compile(&source.kind, &mut pinned).map_err(|fault| StageError {
+                stage: at,
+                message: format!("stage '{source}' : {fault}"),
+            })?;
             match stage {
                 Stage::LineFilter(filter) if stages.is_empty() => first.push(filter),
                 stage => stages.push(stage),
@@ -316,9 +318,7 @@ pub(in crate::query) fn labels_read(stages: &[ast::Stage]) -> Option<Vec<String>
     for stage in stages {
         match &stage.kind {
             StageKind::LabelFilter(filter) => {
-                let mut found = Vec::new();
-                label_filter::names(filter, &mut found);
-                names.extend(found.into_iter().map(str::to_owned));
+                names.extend(filter.label_names().into_iter().map(str::to_owned));
             }
             StageKind::LineFormat { template } => names.extend(format::fields_of(template)?),
             StageKind::LabelFormat { assignments } => {

@@ -1,6 +1,7 @@
 //! `| json a="x.y[0]", b="h[\"k\"]"`: labels from paths.
 
 use crate::query::syntax::ast::FieldPath;
+use crate::query::syntax::path::{PathStep, json_path};
 
 use super::compile::Pinned;
 use super::errors;
@@ -13,72 +14,11 @@ use super::row::{Piece, Row, Source};
 /// Steps of one path; deeper ones are a mistake.
 const STEPS_MAX: usize = 64;
 
-/// One step on a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PathStep {
-    Key(String),
-    Index(usize),
-}
-
-/// Reads `a.b[0]["c d"]`.
-pub fn parse_path(path: &str) -> Result<Vec<PathStep>, String> {
-    let fault =
-        |message: &str| Err(format!("cannot parse expression [{path}]: syntax error: {message}"));
-    let mut steps = Vec::new();
-    let mut rest = path.trim();
-    if rest.is_empty() {
-        return fault("unexpected $end, expecting FIELD or [");
-    }
-    let mut expects_key = true;
-    while !rest.is_empty() {
-        if let Some(inside) = rest.strip_prefix('[') {
-            let inside = inside.trim_start();
-            if let Some(quoted) = inside.strip_prefix('"') {
-                let Some((key, after)) = quoted.split_once('"') else {
-                    return fault("string is not closed");
-                };
-                steps.push(PathStep::Key(key.to_owned()));
-                let Some(after) = after.trim_start().strip_prefix(']') else {
-                    return fault("expecting ]");
-                };
-                rest = after.trim_start();
-            } else {
-                let Some((index, after)) = inside.split_once(']') else {
-                    return fault("expecting ]");
-                };
-                let Ok(index) = index.trim().parse() else {
-                    return fault("cannot use anything but an integer as array index");
-                };
-                steps.push(PathStep::Index(index));
-                rest = after.trim_start();
-            }
-            expects_key = false;
-        } else if let Some(after) = rest.strip_prefix('.') {
-            if expects_key {
-                return fault("unexpected .");
-            }
-            rest = after.trim_start();
-            if !rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-                return fault("expecting FIELD behind .");
-            }
-            expects_key = true;
-        } else {
-            let end =
-                rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
-            let (key, after) = rest.split_at(end);
-            if !expects_key || key.is_empty() || key.starts_with(|c: char| c.is_ascii_digit()) {
-                return fault("unexpected character");
-            }
-            steps.push(PathStep::Key(key.to_owned()));
-            rest = after.trim_start();
-            expects_key = false;
-        }
-        if steps.len() > STEPS_MAX {
-            return fault("the path is too long");
-        }
-    }
-    if expects_key {
-        return fault("unexpected $end");
+fn parse_path(path: &str) -> Result<Vec<PathStep>, String> {
+    let steps =
+        json_path(path).map_err(|fault| format!("cannot parse expression [{path}]: {fault}"))?;
+    if steps.len() > STEPS_MAX {
+        return Err(format!("cannot parse expression [{path}]: more than {STEPS_MAX} steps"));
     }
     Ok(steps)
 }
@@ -279,31 +219,5 @@ impl Walk<'_> {
             self.descend(line, value.start, value.kind == Kind::Array, &deeper, depth)?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(path: &str, expect: &[PathStep]) {
-        assert_eq!(parse_path(path).as_deref(), Ok(expect));
-    }
-
-    fn key(text: &str) -> PathStep {
-        PathStep::Key(text.to_owned())
-    }
-
-    #[test]
-    fn paths() {
-        check("a", &[key("a")]);
-        check("a.b[0].c", &[key("a"), key("b"), PathStep::Index(0), key("c")]);
-        check(r#"["user.name"]"#, &[key("user.name")]);
-        check(r#"a["b c"]["d"]"#, &[key("a"), key("b c"), key("d")]);
-        check("[1][2]", &[PathStep::Index(1), PathStep::Index(2)]);
-        for bad in ["", "a.", ".a", "a[", "a[x]", "a[1.5]", "a b", "1a", "a..b", "a[\"b]"] {
-            assert!(parse_path(bad).is_err(), "{bad:?}");
-        }
     }
 }

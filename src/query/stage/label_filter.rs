@@ -49,7 +49,7 @@ fn compare<T: PartialOrd>(op: CompareOp, left: &T, right: &T) -> bool {
 }
 
 impl LabelFilter {
-    pub(super) fn compile(syntax: &Syntax, pinned: &mut Pinned) -> Result<Self, String> {
+    pub(in crate::query) fn compile(syntax: &Syntax, pinned: &mut Pinned) -> Result<Self, String> {
         let mut value = |name: &str, test| LabelFilter::Value { name: pinned.id(name), test };
         Ok(match syntax {
             Syntax::Text(matcher) => LabelFilter::Text {
@@ -78,7 +78,7 @@ impl LabelFilter {
 
     /// Whether the line stays. A value that cannot be converted lets the line pass with an
     /// error, so that it is not lost unnoticed.
-    pub(super) fn keeps(&self, row: &mut Row<'_>) -> bool {
+    pub(in crate::query) fn keeps(&self, row: &mut Row<'_>) -> bool {
         match self {
             LabelFilter::Text { is_error: true, matcher, .. } => {
                 matcher.matches(row.error().unwrap_or_default())
@@ -144,21 +144,6 @@ impl LabelFilter {
                 all
             }
             other => vec![other],
-        }
-    }
-}
-
-/// The labels a filter looks at.
-pub(super) fn names<'a>(syntax: &'a Syntax, found: &mut Vec<&'a str>) {
-    match syntax {
-        Syntax::Text(matcher) => found.push(&matcher.name),
-        Syntax::Number { name, .. }
-        | Syntax::Duration { name, .. }
-        | Syntax::Bytes { name, .. }
-        | Syntax::Ip { name, .. } => found.push(name),
-        Syntax::And(left, right) | Syntax::Or(left, right) => {
-            names(left, found);
-            names(right, found);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::query::syntax::ast::FieldPath;
+use crate::query::syntax::path::logfmt_key;
 use crate::text::logfmt::{Pair, Scanner};
 
 use super::compile::Pinned;
@@ -17,6 +18,15 @@ pub enum Faults {
     Skip,
     /// `--strict`: parsing ends, the line gets an error.
     Stop,
+}
+
+impl Faults {
+    fn scanner(self, line: &str) -> Scanner<'_> {
+        match self {
+            Faults::Skip => Scanner::lenient(line),
+            Faults::Stop => Scanner::new(line),
+        }
+    }
 }
 
 /// What happens to keys without a value.
@@ -41,7 +51,7 @@ impl LogfmtParser {
     }
 
     fn extract(&self, row: &mut Row<'_>, line: &str) -> Step {
-        for pair in Scanner::new(line) {
+        for pair in self.faults.scanner(line) {
             let (key, value) = match pair {
                 Pair::Value { key, value, .. } => (key, value),
                 Pair::Empty { key } => (key, Cow::Borrowed("")),
@@ -111,7 +121,7 @@ impl LogfmtFields {
                 row.set(*name, Piece { source: Source::Arena, start: 0, end: 0 });
             }
         }
-        for pair in Scanner::new(line) {
+        for pair in self.faults.scanner(line) {
             let (key, value) = match pair {
                 Pair::Value { key, value, .. } => (key, value),
                 Pair::Empty { key } => (key, Cow::Borrowed("")),
@@ -135,27 +145,19 @@ impl LogfmtFields {
     }
 }
 
-/// The key of an expression: a bare name or a quoted one.
 fn parse_key(path: &str) -> Result<String, String> {
-    let path = path.trim();
-    let key = path.strip_prefix('"').map_or(path, |body| body.strip_suffix('"').unwrap_or(body));
-    if key.is_empty() || key.contains(['[', ']', '"', '=', '.']) {
-        return Err(format!("cannot parse expression [{path}]: expected a key of logfmt"));
-    }
-    Ok(key.to_owned())
+    logfmt_key(path).map_err(|fault| format!("cannot parse expression [{path}]: {fault}"))
 }
 
-fn value_piece(row: &mut Row<'_>, line: &str, value: &Cow<'_, str>) -> Piece {
-    let damaged = memchr::memmem::find(value.as_bytes(), b"\xef\xbf\xbd").is_some();
-    if damaged {
+fn value_piece(row: &mut Row<'_>, line: &str, value: &str) -> Piece {
+    if memchr::memmem::find(value.as_bytes(), b"\xef\xbf\xbd").is_some() {
         return row.keep(&value.replace('\u{fffd}', " "));
     }
-    if let Cow::Borrowed(text) = value {
-        let start = (text.as_ptr() as usize).wrapping_sub(line.as_ptr() as usize);
-        let end = start.wrapping_add(text.len());
-        if line.get(start..end) == Some(*text) {
-            return row.line.within(start, end);
-        }
+    // Values without escapes are pieces of the line; their place tells which.
+    let start = (value.as_ptr() as usize).wrapping_sub(line.as_ptr() as usize);
+    let end = start.wrapping_add(value.len());
+    if line.get(start..end) == Some(value) {
+        return row.line.within(start, end);
     }
     row.keep(value)
 }

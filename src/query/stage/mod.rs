@@ -2,9 +2,9 @@
 //! It needs no store: whoever has a line and its labels can run it.
 
 mod compile;
-mod convert;
+pub(in crate::query) mod convert;
 mod decolorize;
-mod errors;
+pub(in crate::query) mod errors;
 mod format;
 mod ip;
 mod json;
@@ -27,3 +27,7 @@ mod tests;
 pub use compile::{Pipeline, Worker};
 pub use errors::StageError;
 pub use row::{Category, ERROR, ERROR_DETAILS, Row};
+
+pub(in crate::query) use compile::{Pinned, labels_read};
+pub(in crate::query) use label_filter::LabelFilter;
+pub(in crate::query) use names::{NameId, Wanted};

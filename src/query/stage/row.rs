@@ -9,7 +9,6 @@ use super::names::{NO_NAME, NameId, Names, Wanted};
 
 pub const ERROR: &str = "__error__";
 pub const ERROR_DETAILS: &str = "__error_details__";
-const PRESERVE_ERROR: &str = "__preserve_error__";
 
 /// Where a label came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -215,7 +214,7 @@ impl<'a> Row<'a> {
         self.state.slots.iter().find(|slot| slot.name == name && !slot.hidden)
     }
 
-    pub(super) fn value(&self, name: NameId) -> Option<&str> {
+    pub(in crate::query) fn value(&self, name: NameId) -> Option<&str> {
         self.find(name).map(|slot| self.text(slot.value))
     }
 
@@ -390,7 +389,7 @@ impl<'a> Row<'a> {
         &self.state.details
     }
 
-    pub(super) fn set_error(&mut self, error: &'static str, details: &str) {
+    pub(in crate::query) fn set_error(&mut self, error: &'static str, details: &str) {
         self.state.error = Some(error);
         if !details.is_empty() {
             self.state.details.clear();
@@ -417,6 +416,22 @@ impl<'a> Row<'a> {
 
     pub fn name(&self, id: NameId) -> &str {
         self.state.names.text(id)
+    }
+
+    /// Whether the line has the labels of its stream and no others.
+    pub(in crate::query) fn is_plain(&self) -> bool {
+        self.has_stream_labels_only() && self.state.error.is_none()
+    }
+
+    fn has_stream_labels_only(&self) -> bool {
+        self.stream_unchanged() && self.state.slots.len() == self.state.stream_slots
+    }
+
+    /// The details of an error, if they show: once `drop __error__` has taken the error away,
+    /// Loki shows them only beside other labels that the line did not get from its stream.
+    pub(in crate::query) fn shown_details(&self) -> Option<&str> {
+        let shows = self.state.error.is_some() || !self.has_stream_labels_only();
+        Some(self.state.details.as_str()).filter(|details| shows && !details.is_empty())
     }
 
     /// Whether all labels of the stream are as they were.
@@ -448,10 +463,9 @@ impl<'a> Row<'a> {
             if let Some(error) = self.state.error {
                 pairs.push((ERROR.to_owned(), error.to_owned()));
             }
-            if !self.state.details.is_empty() {
-                pairs.push((ERROR_DETAILS.to_owned(), self.state.details.clone()));
+            if let Some(details) = self.shown_details() {
+                pairs.push((ERROR_DETAILS.to_owned(), details.to_owned()));
             }
-            pairs.retain(|(name, _)| name != PRESERVE_ERROR);
         }
         if pairs.len() > 1 {
             pairs.sort_unstable();
@@ -463,7 +477,7 @@ impl<'a> Row<'a> {
     pub fn all_labels(&self) -> Labels {
         let errors = [(ERROR, self.state.error.unwrap_or_default())]
             .into_iter()
-            .chain([(ERROR_DETAILS, self.state.details.as_str())]);
+            .chain([(ERROR_DETAILS, self.shown_details().unwrap_or_default())]);
         Labels::from_pairs(
             self.labels().map(|(name, _, value)| (self.name(name), value)).chain(errors),
         )

@@ -128,7 +128,7 @@ pub enum LabelFilter {
         op: CompareOp,
         value: f64,
     },
-    /// Nanoseconds, and the literal as written.
+    /// Nanoseconds, and how the literal is printed.
     Duration {
         name: String,
         op: CompareOp,

@@ -1,34 +1,74 @@
 //! LogQL text to tree and back. Pure: knows nothing of stores or time.
 
 pub mod ast;
+pub mod path;
 
-pub use ast::Expr;
+mod check;
+mod error;
+mod lexer;
+mod names;
+mod parse_filter;
+mod parse_log;
+mod parse_metric;
+mod parser;
+mod pretty;
+mod print;
+mod token;
+mod validate;
+mod walk;
 
-/// A fault in a query, with its place in the text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("parse error at line {line}, col {column}: {message}")]
-pub struct ParseError {
-    pub message: String,
-    /// Byte offsets in the query.
-    pub start: usize,
-    pub end: usize,
-    /// From 1; columns count characters.
-    pub line: usize,
-    pub column: usize,
-}
+#[cfg(test)]
+mod tests;
+
+use crate::model::Matcher;
+
+pub use ast::{Expr, LogExpr};
+pub use error::ParseError;
+pub use pretty::pretty;
+
+use ast::Span;
+use parser::Parser;
 
 /// Parses and validates a query.
 pub fn parse(query: &str) -> Result<Expr, ParseError> {
-    Err(ParseError {
-        message: "unexpected end".to_owned(),
-        start: 0,
-        end: query.len(),
-        line: 1,
-        column: 1,
-    })
+    let expr = parse_unvalidated(query)?;
+    validate::query(query, &expr)?;
+    Ok(expr)
 }
 
-/// Parses a bare selector `{a="b"}`; a pipeline behind it is an error.
-pub fn parse_selector(query: &str) -> Result<Vec<crate::model::Matcher>, ParseError> {
-    parse(query).map(|_| Vec::new())
+/// Parses a log query; a metric query is an error.
+pub fn parse_log(query: &str) -> Result<LogExpr, ParseError> {
+    match parse(query)? {
+        Expr::Log(log) => Ok(log),
+        Expr::Metric(metric) => {
+            Err(ParseError::new(query, metric.span, "only log selector is supported"))
+        }
+    }
+}
+
+/// Parses a selector `{a="b"}`; a pipeline behind it is an error.
+pub fn parse_selector(query: &str) -> Result<Vec<Matcher>, ParseError> {
+    selector_of(query, parse(query)?)
+}
+
+/// Like `parse_selector`, but permits selectors that keep nothing out, `{}` among them.
+pub fn parse_selector_permissive(query: &str) -> Result<Vec<Matcher>, ParseError> {
+    selector_of(query, parse_unvalidated(query)?)
+}
+
+fn parse_unvalidated(query: &str) -> Result<Expr, ParseError> {
+    let mut parser = Parser::new(query)?;
+    let expr = parser.expr()?;
+    parser.expect_end()?;
+    Ok(expr)
+}
+
+fn selector_of(query: &str, expr: Expr) -> Result<Vec<Matcher>, ParseError> {
+    match expr {
+        Expr::Log(log) if log.stages.is_empty() => Ok(log.matchers),
+        _ => {
+            let whole = Span { start: 0, end: query.len() as u32 };
+            Err(ParseError::new(query, whole, "only label matchers are supported"))
+        }
+    }
 }

@@ -1,0 +1,345 @@
+//! Labels, series, statistics, volumes, detected fields: what Grafana asks beside queries.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde_json::{Value, json};
+
+use super::access::Tenant;
+use super::error::ApiError;
+use super::params::Params;
+use super::query::{blocking, json_body};
+use super::{Api, encode};
+use crate::model::{Matcher, TimeRange, Timestamp};
+use crate::query::syntax;
+use crate::query::{FieldQuery, PatternQuery, Volume, VolumeBy, VolumeQuery, VolumeSeries};
+
+type Answer = Result<Response, ApiError>;
+
+fn range(api: &Api, params: &Params) -> Result<TimeRange, ApiError> {
+    let range = params.range(Timestamp(api.clock.now_ns()))?;
+    // Loki's metadata ranges include their end.
+    Ok(TimeRange::new(range.start, range.end.saturating_add_ns(1)))
+}
+
+/// The selector in `query`; none when it is absent.
+fn matchers(params: &Params) -> Result<Vec<Matcher>, ApiError> {
+    match params.get("query") {
+        None => Ok(Vec::new()),
+        Some(text) => syntax::parse_selector(text)
+            .map_err(|error| ApiError::bad_request(error.to_string())),
+    }
+}
+
+fn required_matchers(params: &Params) -> Result<Vec<Matcher>, ApiError> {
+    syntax::parse_selector_permissive(params.query()?)
+        .map_err(|error| ApiError::bad_request(error.to_string()))
+}
+
+fn success(data: &impl serde::Serialize) -> Response {
+    Json(json!({"status": "success", "data": data})).into_response()
+}
+
+pub async fn labels(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    params: Params,
+) -> Answer {
+    let (range, matchers) = (range(&api, &params)?, matchers(&params)?);
+    let names = blocking(&api, tenant, "labels", move |api, context| {
+        api.engine.labels(&matchers, range, context)
+    })
+    .await?;
+    Ok(success(&names))
+}
+
+pub async fn label_values(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    Path(name): Path<String>,
+    params: Params,
+) -> Answer {
+    let (range, matchers) = (range(&api, &params)?, matchers(&params)?);
+    let values = blocking(&api, tenant, "label_values", move |api, context| {
+        api.engine.label_values(&name, &matchers, range, context)
+    })
+    .await?;
+    Ok(success(&values))
+}
+
+pub async fn series(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    params: Params,
+) -> Answer {
+    let range = range(&api, &params)?;
+    let mut selectors = Vec::new();
+    for text in params.all(&["match[]", "match"]) {
+        let matchers = syntax::parse_selector_permissive(text)
+            .map_err(|error| ApiError::bad_request(error.to_string()))?;
+        selectors.push(matchers);
+    }
+    let series = blocking(&api, tenant, "series", move |api, context| {
+        api.engine.series(&selectors, range, context)
+    })
+    .await?;
+    let mut out = String::from("{\"status\":\"success\",\"data\":[");
+    for (at, labels) in series.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        encode::labels(&mut out, labels);
+    }
+    out.push_str("]}\n");
+    Ok(json_body(out))
+}
+
+pub async fn index_stats(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    params: Params,
+) -> Answer {
+    let (range, matchers) = (range(&api, &params)?, required_matchers(&params)?);
+    let stats = blocking(&api, tenant, "index_stats", move |api, context| {
+        api.engine.index_stats(&matchers, range, context)
+    })
+    .await?;
+    Ok(Json(json!({
+        "streams": stats.streams,
+        "chunks": stats.chunks,
+        "bytes": stats.bytes,
+        "entries": stats.entries,
+    }))
+    .into_response())
+}
+
+fn volume_query(api: &Api, params: &Params) -> Result<VolumeQuery, ApiError> {
+    let limits = api.limits.load();
+    if !limits.volume_enabled {
+        return Err(ApiError::not_found("volume_enabled is off"));
+    }
+    let by = match params.get("aggregateBy") {
+        None | Some("series") => VolumeBy::Series,
+        Some("labels") => VolumeBy::Labels,
+        Some(_) => return Err(ApiError::bad_request("invalid aggregation option")),
+    };
+    let limit: usize = params.number("limit", 100)?;
+    let target_labels = params.get("targetLabels").map_or_else(Vec::new, |names| {
+        names.split(',').map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()).collect()
+    });
+    Ok(VolumeQuery {
+        matchers: required_matchers(params)?,
+        range: range(api, params)?,
+        limit: limit.min(limits.volume_max_series),
+        target_labels,
+        by,
+    })
+}
+
+fn volume_labels(out: &mut String, labels: &[(String, String)]) {
+    out.push_str("{\"metric\":");
+    encode::pairs(out, labels.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+}
+
+pub async fn volume(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    params: Params,
+) -> Answer {
+    let query = volume_query(&api, &params)?;
+    let end = Timestamp(query.range.end.0 - 1);
+    let volumes: Vec<Volume> = blocking(&api, tenant, "volume", move |api, context| {
+        api.engine.volume(&query, context)
+    })
+    .await?;
+    let mut out =
+        String::from("{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[");
+    for (at, volume) in volumes.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        volume_labels(&mut out, &volume.labels);
+        out.push_str(",\"value\":");
+        encode::point(&mut out, end, volume.bytes as f64);
+        out.push('}');
+    }
+    out.push_str("]}}\n");
+    Ok(json_body(out))
+}
+
+pub async fn volume_range(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    params: Params,
+) -> Answer {
+    let query = volume_query(&api, &params)?;
+    let step_ns = params.step_ns(query.range)?;
+    let series: Vec<VolumeSeries> = blocking(&api, tenant, "volume", move |api, context| {
+        api.engine.volume_range(&query, step_ns, context)
+    })
+    .await?;
+    let mut out =
+        String::from("{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[");
+    for (at, one) in series.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        volume_labels(&mut out, &one.labels);
+        out.push_str(",\"values\":[");
+        for (at, (ts, bytes)) in one.points.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            encode::point(&mut out, *ts, *bytes as f64);
+        }
+        out.push_str("]}");
+    }
+    out.push_str("]}}\n");
+    Ok(json_body(out))
+}
+
+fn field_query(api: &Api, params: &Params) -> Result<FieldQuery, ApiError> {
+    let log = syntax::parse_log(params.query()?)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let default: usize = params.number("limit", 1000)?;
+    Ok(FieldQuery {
+        log,
+        range: range(api, params)?,
+        line_limit: params
+            .number("line_limit", 100usize)?
+            .min(api.limits.load().max_entries_limit_per_query),
+        field_limit: params.number("field_limit", default)?,
+    })
+}
+
+pub async fn detected_fields(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    params: Params,
+) -> Answer {
+    let query = field_query(&api, &params)?;
+    let limit = query.field_limit;
+    let fields = blocking(&api, tenant, "detected_fields", move |api, context| {
+        api.engine.detected_fields(&query, context)
+    })
+    .await?;
+    if fields.is_empty() {
+        return Ok(Json(json!({})).into_response());
+    }
+    let fields: Vec<Value> = fields
+        .iter()
+        .take(limit)
+        .map(|field| {
+            let parsers: Vec<&str> = field.parsers.iter().map(|p| p.as_str()).collect();
+            let mut shown = json!({
+                "label": field.label,
+                "type": field.kind.as_str(),
+                "cardinality": field.cardinality,
+                "parsers": if parsers.is_empty() { Value::Null } else { json!(parsers) },
+            });
+            if !field.json_path.is_empty() {
+                shown["jsonPath"] = json!(field.json_path);
+            }
+            shown
+        })
+        .collect();
+    Ok(Json(json!({"fields": fields, "limit": limit})).into_response())
+}
+
+pub async fn detected_field_values(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    Path(name): Path<String>,
+    params: Params,
+) -> Answer {
+    let query = field_query(&api, &params)?;
+    let limit = query.field_limit;
+    let values = blocking(&api, tenant, "detected_fields", move |api, context| {
+        api.engine.detected_field_values(&name, &query, context)
+    })
+    .await?;
+    Ok(Json(json!({"values": values, "limit": limit})).into_response())
+}
+
+pub async fn detected_labels(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    params: Params,
+) -> Answer {
+    let (range, matchers) = (range(&api, &params)?, matchers(&params)?);
+    let labels = blocking(&api, tenant, "detected_labels", move |api, context| {
+        api.engine.detected_labels(&matchers, range, context)
+    })
+    .await?;
+    let labels: Vec<Value> = labels
+        .iter()
+        .map(|label| json!({"label": label.label, "cardinality": label.cardinality}))
+        .collect();
+    Ok(Json(json!({"detectedLabels": labels})).into_response())
+}
+
+/// Patterns given at most.
+const PATTERNS_MAX: usize = 300;
+
+pub async fn patterns(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+    params: Params,
+) -> Answer {
+    let log = syntax::parse_log(params.query()?)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let range = range(&api, &params)?;
+    let query = PatternQuery { log, range, step_ns: params.step_ns(range)?, limit: PATTERNS_MAX };
+    let patterns = blocking(&api, tenant, "patterns", move |api, context| {
+        api.engine.patterns(&query, context)
+    })
+    .await?;
+    let data: Vec<Value> = patterns
+        .iter()
+        .map(|pattern| {
+            let samples: Vec<Value> = pattern
+                .samples
+                .iter()
+                .map(|(ts, count)| json!([ts.0.div_euclid(1_000_000_000), count]))
+                .collect();
+            json!({"pattern": pattern.pattern, "level": pattern.level, "samples": samples})
+        })
+        .collect();
+    Ok(success(&data))
+}
+
+/// What Grafana's Logs Drilldown asks before it draws anything.
+pub async fn drilldown_limits(State(api): State<Arc<Api>>) -> Json<Value> {
+    let limits = api.limits.load();
+    let span = |span: crate::config::Span| {
+        let mut text = String::new();
+        let _ = write!(text, "{span:?}");
+        text
+    };
+    Json(json!({
+        "limits": {
+            "discover_log_levels": limits.discover_log_levels,
+            "discover_service_name": limits.discover_service_name,
+            "log_level_fields": limits.log_level_fields,
+            "max_entries_limit_per_query": limits.max_entries_limit_per_query,
+            "max_line_size_truncate": limits.max_line_size_truncate,
+            "max_query_bytes_read": format!("{}B", limits.max_query_bytes_read.bytes()),
+            "max_query_length": span(limits.max_query_length),
+            "max_query_lookback": span(limits.max_query_lookback),
+            "max_query_range": span(limits.max_query_range),
+            "max_query_series": limits.max_query_series,
+            "metric_aggregation_enabled": false,
+            "pattern_persistence_enabled": false,
+            "query_timeout": span(limits.query_timeout),
+            "retention_period": "0s",
+            "retention_stream": [],
+            "volume_enabled": limits.volume_enabled,
+            "volume_max_series": limits.volume_max_series,
+        },
+        "pattern_ingester_enabled": true,
+        "version": env!("CARGO_PKG_VERSION"),
+    }))
+}

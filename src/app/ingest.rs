@@ -1,0 +1,256 @@
+//! The road of a line: redact, pipeline, guard, discovery, store. One place, so that no input
+//! can take another road.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{broadcast, mpsc};
+
+use super::rules::Pipelines;
+use crate::api::{BoxFuture, Ingest, PushBody, PushFailure, PushOutcome};
+use crate::clock::SharedClock;
+use crate::collect::SourceBatch;
+use crate::collect::push::{self, PushLimits, RateLimiter};
+use crate::config::Limits;
+use crate::limits;
+use crate::metrics::{Counters, Metrics};
+use crate::model::{Batch, StreamBatch, Timestamp};
+use crate::pipeline::Discover;
+use crate::redact::{Redacted, Redactor};
+use crate::store::{AppendError, Store, TailBatch};
+
+/// Everything that a reload swaps at once.
+pub struct Rules {
+    pub redactor: Arc<Redactor>,
+    pub pipelines: Pipelines,
+    pub discover: Discover,
+    pub limits: Arc<Limits>,
+}
+
+/// Takes batches from sources and pushes and brings them to disk.
+pub struct Intake {
+    store: Arc<Store>,
+    rules: Arc<ArcSwap<Rules>>,
+    clock: SharedClock,
+    counted: Counted,
+    tenant_rate: RateLimiter,
+    bytes_in_flight: AtomicUsize,
+}
+
+struct Counted {
+    lines: Counters,
+    bytes: Counters,
+    rejected: Counters,
+    missing_pipeline: Counters,
+}
+
+impl Counted {
+    fn new(metrics: &Metrics) -> Self {
+        Counted {
+            lines: metrics.counters("ingested_lines", "Lines brought to disk", &["input"]),
+            bytes: metrics.counters(
+                "ingested_bytes",
+                "Bytes of lines and metadata brought to disk",
+                &["input"],
+            ),
+            rejected: metrics.counters(
+                "rejected_lines",
+                "Pushed lines refused by a limit",
+                &["reason"],
+            ),
+            missing_pipeline: metrics.counters(
+                "missing_pipeline_batches",
+                "Batches whose pipeline is not in the configuration; the default one ran",
+                &["pipeline"],
+            ),
+        }
+    }
+}
+
+/// Gives back what a push took of the bytes in flight, however the push ends.
+struct InFlight<'a>(&'a AtomicUsize, usize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+pub fn push_limits(limits: &Limits) -> PushLimits {
+    PushLimits {
+        reject_old_samples: limits.reject_old_samples,
+        reject_old_samples_max_age_ns: limits.reject_old_samples_max_age.ns(),
+        creation_grace_period_ns: limits.creation_grace_period.ns(),
+        max_line_size_bytes: limits.max_line_size.as_usize(),
+        max_line_size_truncate: limits.max_line_size_truncate,
+        max_label_name_length: limits.max_label_name_length,
+        max_label_value_length: limits.max_label_value_length,
+        max_label_names_per_series: limits.max_label_names_per_series,
+        allow_structured_metadata: limits.allow_structured_metadata,
+        max_structured_metadata_size_bytes: limits.max_structured_metadata_size.as_usize(),
+        max_structured_metadata_entries_count: limits.max_structured_metadata_entries_count,
+    }
+}
+
+impl Intake {
+    pub fn new(
+        store: Arc<Store>,
+        rules: Arc<ArcSwap<Rules>>,
+        clock: SharedClock,
+        metrics: &Metrics,
+    ) -> Arc<Intake> {
+        let burst = rules.load().limits.ingestion_burst_size_mb * 1e6;
+        let tenant_rate = RateLimiter::new(burst, clock.now_ns());
+        Arc::new(Intake {
+            store,
+            rules,
+            clock,
+            counted: Counted::new(metrics),
+            tenant_rate,
+            bytes_in_flight: AtomicUsize::new(0),
+        })
+    }
+
+    /// Decodes, checks, redacts and prepares a push; the CPU part, off the async threads.
+    fn prepare_push(&self, push: PushBody) -> Result<(Redacted<Batch>, Option<String>), PushFailure> {
+        let rules = self.rules.load();
+        let mut streams = push::decode(
+            push.format,
+            push.encoding.as_deref(),
+            push.body,
+            limits::PUSH_DECODED_BYTES_MAX,
+        )
+        .map_err(PushFailure::Body)?;
+        self.check_rate(&rules.limits, &streams)?;
+        let now = Timestamp(self.clock.now_ns());
+        let rejected = push::validate(&mut streams, &push_limits(&rules.limits), now);
+        if rejected.entries > 0 {
+            self.counted.rejected.add(&["limit"], rejected.entries as u64);
+        }
+        let batch = Batch { tenant: push.tenant, streams, positions: Vec::new() };
+        let mut redacted = rules.redactor.redact(batch, "push").into_inner();
+        rules.discover.run(&mut redacted);
+        // Discovery adds known level names and copies of redacted label values, nothing new.
+        let redacted = rules.redactor.guard(redacted, &crate::model::Changes::Nothing, "push");
+        let message = (!rejected.is_empty()).then(|| rules.redactor.redact_text(&rejected.message()).into_owned());
+        Ok((redacted, message))
+    }
+
+    fn check_rate(&self, limits: &Limits, streams: &[StreamBatch]) -> Result<(), PushFailure> {
+        if limits.ingestion_rate_mb <= 0.0 {
+            return Ok(());
+        }
+        let bytes: usize = streams.iter().flat_map(|s| &s.entries).map(|e| e.bytes()).sum();
+        let rate = limits.ingestion_rate_mb * 1e6;
+        let burst = (limits.ingestion_burst_size_mb * 1e6).max(rate);
+        if self.tenant_rate.take(bytes, rate, burst, self.clock.now_ns()) {
+            return Ok(());
+        }
+        let lines: usize = streams.iter().map(|s| s.entries.len()).sum();
+        self.counted.rejected.add(&["rate_limited"], lines as u64);
+        Err(PushFailure::Limited(format!(
+            "ingestion rate limit exceeded (limit: {rate} bytes/sec) while attempting to ingest '{lines}' lines totaling '{bytes}' bytes, reduce log volume or raise ingestion_rate_mb"
+        )))
+    }
+
+    async fn push_all(self: &Arc<Self>, push: PushBody) -> Result<PushOutcome, PushFailure> {
+        let bytes = push.body.len();
+        let held = self.bytes_in_flight.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let _in_flight = InFlight(&self.bytes_in_flight, bytes);
+        if held > limits::PUSH_BYTES_IN_FLIGHT_MAX {
+            return Err(PushFailure::Busy("too many pushes are under way".to_owned()));
+        }
+        let intake = self.clone();
+        let prepared = tokio::task::spawn_blocking(move || intake.prepare_push(push)).await;
+        let (batch, rejected) = prepared.map_err(|error| {
+            tracing::error!(%error, "preparing a push failed");
+            PushFailure::Storage("preparing the push failed; see the server's log".to_owned())
+        })??;
+        let (lines, bytes) = (batch.entries() as u64, batch.bytes() as u64);
+        if lines > 0 {
+            self.store.append(batch).await.map_err(refuse)?;
+            self.counted.lines.add(&["push"], lines);
+            self.counted.bytes.add(&["push"], bytes);
+        }
+        Ok(rejected.map_or(PushOutcome::Stored, PushOutcome::Partly))
+    }
+
+    /// Redacts, runs the pipeline and guards what it changed.
+    fn prepare_source(&self, delivered: SourceBatch) -> Redacted<Batch> {
+        let rules = self.rules.load();
+        let source = &*delivered.source;
+        let redacted = rules.redactor.redact(delivered.batch, source).into_inner();
+        let name = delivered.pipeline.as_deref();
+        let pipeline = rules.pipelines.of(source, name).unwrap_or_else(|default| {
+            self.counted.missing_pipeline.add(&[name.unwrap_or_default()], 1);
+            default
+        });
+        let (batch, changes) = pipeline.run(redacted);
+        let mut guarded = rules.redactor.guard(batch, &changes, source).into_inner();
+        rules.discover.run(&mut guarded);
+        rules.redactor.guard(guarded, &crate::model::Changes::Nothing, source)
+    }
+
+    /// Brings the batches of sources to disk until every source is gone. A disk that refuses is
+    /// waited for: the channel fills, and with it the sources stop reading.
+    pub async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<SourceBatch>) {
+        while let Some(delivered) = batches.recv().await {
+            let source = delivered.source.clone();
+            let intake = self.clone();
+            let prepared =
+                tokio::task::spawn_blocking(move || intake.prepare_source(delivered)).await;
+            let batch = match prepared {
+                Ok(batch) => batch,
+                Err(error) => {
+                    // The position stays where it was; the source sends the lines again.
+                    tracing::error!(%error, source = &*source, "preparing a batch failed");
+                    continue;
+                }
+            };
+            let (lines, bytes) = (batch.entries() as u64, batch.bytes() as u64);
+            let mut wait = Duration::from_millis(50);
+            loop {
+                match self.store.append(batch.clone()).await {
+                    Ok(_) => break,
+                    Err(AppendError::Closed) => return,
+                    Err(error) => {
+                        tracing::warn!(%error, source = &*source, "storing waits");
+                        tokio::time::sleep(wait).await;
+                        wait = (wait * 2).min(Duration::from_secs(5));
+                    }
+                }
+            }
+            self.counted.lines.add(&[&source], lines);
+            self.counted.bytes.add(&[&source], bytes);
+        }
+    }
+}
+
+fn refuse(error: AppendError) -> PushFailure {
+    match error {
+        AppendError::Full => PushFailure::Busy(error.to_string()),
+        AppendError::TooLarge { .. } => PushFailure::Limited(error.to_string()),
+        AppendError::DiskFull | AppendError::Io(_) | AppendError::Closed => {
+            PushFailure::Storage(error.to_string())
+        }
+    }
+}
+
+/// `Intake` as the API sees it.
+pub struct Door(pub Arc<Intake>);
+
+impl Ingest for Door {
+    fn push(&self, push: PushBody) -> BoxFuture<'_, Result<PushOutcome, PushFailure>> {
+        Box::pin(async move { self.0.push_all(push).await })
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Arc<TailBatch>> {
+        self.0.store.subscribe()
+    }
+
+    fn redact_text(&self, text: &str) -> String {
+        self.0.rules.load().redactor.redact_text(text).into_owned()
+    }
+}

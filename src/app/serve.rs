@@ -1,0 +1,281 @@
+//! `stockade serve`: sinks first, sources last; stopped in the reverse order.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::cli::ServeArgs;
+use super::control::{Desk, Whole, join};
+use super::evaluate::RuleQueries;
+use super::ingest::{Door, Intake};
+use super::rules::{Ground, Loaded, build_rules, load_alert_rules, load_config};
+use super::{Exit, runtime};
+use crate::alert::{DerivedMetrics, Ruler, RulerOptions};
+use crate::api;
+use crate::clock::{SharedClock, SystemClock};
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::model::Timestamp;
+use crate::notify::{self, HttpDeliver, Notifier};
+use crate::pipeline::PipelineMetrics;
+use crate::query::Engine;
+use crate::redact::RedactMetrics;
+use crate::store::{Retention, Store, StoreOptions, TailBatch};
+
+/// Longest time an orderly stop may take; what is in the WAL is safe anyway.
+const STOP_MAX: Duration = Duration::from_secs(10);
+const MAINTENANCE_EVERY: Duration = Duration::from_secs(600);
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
+
+pub fn serve(args: &ServeArgs) -> Result<(), Exit> {
+    let config = args.config.config.as_deref();
+    let loaded = load_config(config).map_err(|faults| Exit::Usage(join(&faults)))?;
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(run(args, loaded));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+fn data_dir(args: &ServeArgs, loaded: &Loaded) -> PathBuf {
+    args.data_dir
+        .clone()
+        .or_else(|| loaded.config.data_dir.clone())
+        .unwrap_or_else(|| PathBuf::from("./data"))
+}
+
+async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
+    let clock = SystemClock::shared();
+    let metrics = Metrics::default();
+    let data_dir = data_dir(args, &loaded);
+    std::fs::create_dir_all(&data_dir)
+        .with_context(|| format!("the data directory {}", data_dir.display()))?;
+    let ground = Ground {
+        redact_metrics: RedactMetrics::register(&metrics),
+        pipeline_metrics: PipelineMetrics::new(&metrics),
+        clock: clock.clone(),
+        data_dir: Some(data_dir.clone()),
+    };
+    // Everything that can be wrong in a file is found before anything is opened.
+    let usage = |faults: Vec<crate::config::Diagnostic>| Exit::Usage(join(&faults));
+    let rules = build_rules(&loaded, &ground, None).map_err(usage)?;
+    let alert_rules = load_alert_rules(&loaded).map_err(usage)?;
+    let slack_webhook_url = super::notify::slack_webhook_url();
+    let plan = super::notify::plan(&loaded, slack_webhook_url.as_deref()).map_err(usage)?;
+    super::sources::check(&loaded).map_err(usage)?;
+    for warning in rules.pipelines.warnings() {
+        tracing::warn!(%warning, "configuration");
+    }
+
+    let store = open_store(&data_dir, &loaded, &clock, &metrics).await?;
+    let limits = Arc::new(ArcSwap::new(rules.limits.clone()));
+    let rules = Arc::new(ArcSwap::from_pointee(rules));
+    let engine = Engine::new(store.clone());
+    let listen = args.listen.clone().unwrap_or_else(|| loaded.config.server.listen.clone());
+    let listener = TcpListener::bind(&listen)
+        .await
+        .with_context(|| format!("listening on {listen}; choose another with --listen"))?;
+    let address = listener.local_addr().context("the address listened on")?;
+    let external_url = loaded
+        .config
+        .server
+        .external_url
+        .clone()
+        .unwrap_or_else(|| format!("http://localhost:{}", address.port()));
+
+    let guard = {
+        let rules = rules.clone();
+        Arc::new(move |text: &str| rules.load().redactor.redact_text(text).into_owned())
+    };
+    let (notifier, notify) = Notifier::open(notify::Parts {
+        settings: plan,
+        clock: clock.clone(),
+        deliver: Arc::new(HttpDeliver::new().context("the HTTP client of notifications")?),
+        guard,
+        metrics: metrics.clone(),
+        folder: data_dir.join("notify"),
+        external_url: external_url.clone(),
+    })
+    .context("opening the state of notifications")?;
+    let ruler = Ruler::open(
+        RulerOptions { external_url, ..RulerOptions::new(&data_dir) },
+        alert_rules,
+        Arc::new(RuleQueries(engine.clone())),
+        clock.clone(),
+        &metrics,
+    )
+    .context("opening the state of alerts")?;
+    let intake = Intake::new(store.clone(), rules.clone(), clock.clone(), &metrics);
+    let sources = super::sources::build(&loaded, &store, &clock, &metrics);
+    let whole = Arc::new(Whole {
+        config_path: args.config.config.clone(),
+        ground,
+        rules,
+        limits: limits.clone(),
+        store: store.clone(),
+        ruler: ruler.clone(),
+        notifier: notify.clone(),
+        sources: sources.iter().map(|source| source.status()).collect(),
+        clock: clock.clone(),
+        started_at_ns: clock.now_ns(),
+        slack_webhook_url,
+    });
+
+    // Downstream first: whoever sends finds somebody who takes.
+    let (stop, stopping) = watch::channel(false);
+    let mut sinks = JoinSet::new();
+    sinks.spawn(notifier.run(until(stopping.clone())));
+    sinks.spawn(ruler.run(notify.alerts_in(), until(stopping.clone())));
+    sinks.spawn(maintain(store.clone(), clock.clone(), stopping.clone()));
+    let derived = DerivedMetrics::new(&metrics).map_err(|error| anyhow!(error))?;
+    sinks.spawn(count(derived, store.subscribe(), stopping.clone()));
+    let api = api::Api::new(api::Parts {
+        engine,
+        ingest: Arc::new(Door(intake.clone())),
+        control: Arc::new(Desk(whole.clone())),
+        limits,
+        metrics,
+        clock,
+        multi_tenant: loaded.config.server.multi_tenant,
+    });
+    let server = tokio::spawn(serve_http(listener, api::router(api), stopping.clone()));
+    let (stop_sources, sources_stopping) = watch::channel(false);
+    let mut readers = JoinSet::new();
+    let mut takers = JoinSet::new();
+    for source in sources {
+        // A channel of its own for each source: a slow one stalls nobody else.
+        let (out, batches) = mpsc::channel(limits::SOURCE_QUEUE_BATCHES_MAX);
+        takers.spawn(intake.clone().run(batches));
+        readers.spawn(source.run(out, sources_stopping.clone()));
+    }
+    tracing::info!(%address, data_dir = %data_dir.display(), "listening");
+
+    wait_for_the_end(&whole).await?;
+
+    tracing::info!("stopping");
+    let orderly = async {
+        stop_sources.send_replace(true);
+        while readers.join_next().await.is_some() {}
+        while takers.join_next().await.is_some() {}
+        stop.send_replace(true);
+        let _ = server.await;
+        while sinks.join_next().await.is_some() {}
+    };
+    if tokio::time::timeout(STOP_MAX, orderly).await.is_err() {
+        tracing::warn!("some tasks did not stop in time; what they had not stored is read again");
+    }
+    let closing = tokio::task::spawn_blocking(move || store.close());
+    let _ = tokio::time::timeout(STOP_MAX, closing).await;
+    Ok(())
+}
+
+async fn open_store(
+    data_dir: &Path,
+    loaded: &Loaded,
+    clock: &SharedClock,
+    metrics: &Metrics,
+) -> Result<Arc<Store>, Exit> {
+    let mut options = StoreOptions::new(data_dir, clock.clone(), metrics);
+    let wanted = &loaded.config.retention;
+    options.retention = Retention {
+        age: wanted.period.duration(),
+        bytes_max: Some(wanted.max_size.bytes()).filter(|bytes| *bytes > 0),
+        disk_free_min_bytes: wanted.min_free_disk.bytes(),
+        disk_free_stop_bytes: wanted.stop_free_disk.bytes(),
+    };
+    let opened = tokio::task::spawn_blocking(move || Store::open(options))
+        .await
+        .map_err(|error| anyhow!("opening the store: {error}"))?;
+    Ok(opened.context("opening the store")?)
+}
+
+/// Feeds the counters derived from logs with what reaches the disk.
+async fn count(
+    derived: DerivedMetrics,
+    mut stored: broadcast::Receiver<Arc<TailBatch>>,
+    stopping: watch::Receiver<bool>,
+) {
+    let mut stopped = std::pin::pin!(until(stopping));
+    let derived = Arc::new(derived);
+    loop {
+        let received = tokio::select! {
+            () = &mut stopped => return,
+            received = stored.recv() => received,
+        };
+        match received {
+            Ok(batch) => {
+                let derived = derived.clone();
+                let _ = tokio::task::spawn_blocking(move || derived.observe(&batch)).await;
+            }
+            // Counters then miss what was skipped; they are told to be lower bounds under load.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Ends when the flag turns true, or its sender is gone.
+async fn until(mut flag: watch::Receiver<bool>) {
+    let _ = flag.wait_for(|stop| *stop).await;
+}
+
+async fn serve_http(listener: TcpListener, router: axum::Router, stopping: watch::Receiver<bool>) {
+    let ended = axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await;
+    if let Err(error) = ended {
+        tracing::error!(%error, "the HTTP server ended");
+    }
+}
+
+/// Compaction and retention, each on its own beat, off the async threads.
+async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiver<bool>) {
+    let mut stopped = std::pin::pin!(until(stopping));
+    let mut compact = tokio::time::interval(MAINTENANCE_EVERY);
+    let mut retain = tokio::time::interval(RETENTION_EVERY);
+    compact.tick().await;
+    loop {
+        let store = store.clone();
+        let clock = clock.clone();
+        let outcome = tokio::select! {
+            () = &mut stopped => return,
+            _ = compact.tick() => {
+                tokio::task::spawn_blocking(move || store.compact_once().map(drop)).await
+            }
+            _ = retain.tick() => {
+                tokio::task::spawn_blocking(move || store.retain_once(Timestamp(clock.now_ns())).map(drop)).await
+            }
+        };
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "maintenance of the store failed"),
+            Err(error) => tracing::error!(%error, "maintenance of the store failed"),
+        }
+    }
+}
+
+/// SIGTERM and SIGINT end the server; SIGHUP reloads.
+async fn wait_for_the_end(whole: &Arc<Whole>) -> Result<(), Exit> {
+    let listen = |kind| signal(kind).context("listening for signals");
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => {
+                let whole = whole.clone();
+                let reloaded = tokio::task::spawn_blocking(move || whole.reload()).await;
+                if let Ok(Err(reason)) = reloaded {
+                    tracing::error!(reason, "reload refused; the old configuration stays in force");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! From a query to what the store is asked: which substrings a line must hold to matter.
+//!
+//! Equality on a label gives none, although it looks as if it could: the label may be the
+//! stream's or come as metadata, and JSON and logfmt may spell any character as an escape.
+
+use crate::store::read::Hints;
+use crate::text::pattern::Pattern;
+use crate::text::re2::{self, Literal};
+
+use super::syntax::ast::{LineFilter, LineOp, LineOperand, LogExpr, StageKind};
+
+/// Shorter substrings rule out nothing.
+const LITERAL_BYTES_MIN: usize = 2;
+
+/// Substrings that every line with a result must hold.
+pub fn hints(log: &LogExpr) -> Hints {
+    let mut hints = Hints::default();
+    for stage in &log.stages {
+        match &stage.kind {
+            StageKind::LineFilter(filter) => {
+                for group in required(filter) {
+                    add(group, &mut hints);
+                }
+            }
+            // From here on the line is another one: what it must hold says nothing any more.
+            StageKind::LineFormat { .. } | StageKind::Unpack | StageKind::Decolorize => break,
+            StageKind::Json { .. }
+            | StageKind::Logfmt { .. }
+            | StageKind::Regexp { .. }
+            | StageKind::Pattern { .. }
+            | StageKind::LabelFilter(_)
+            | StageKind::LabelFormat { .. }
+            | StageKind::Drop { .. }
+            | StageKind::Keep { .. } => {}
+        }
+    }
+    hints
+}
+
+type Group = Vec<Literal>;
+
+/// An and of ors of literals.
+fn required(filter: &LineFilter) -> Vec<Group> {
+    let mut operands = filter
+        .operands
+        .iter()
+        .filter(|operand| !matches!(operand, LineOperand::Text(text) if text.is_empty()));
+    let (Some(first), others) = (operands.next(), operands) else { return Vec::new() };
+    let mut groups = required_by(filter.op, first);
+    for operand in others {
+        // Of several alternatives, a line holds one group of one of them: join the best.
+        let (Some(mut best), Some(more)) =
+            (groups.into_iter().next(), required_by(filter.op, operand).into_iter().next())
+        else {
+            return Vec::new();
+        };
+        best.extend(more);
+        groups = vec![best];
+    }
+    groups
+}
+
+fn required_by(op: LineOp, operand: &LineOperand) -> Vec<Group> {
+    let LineOperand::Text(text) = operand else { return Vec::new() };
+    let exact = |text: &str| vec![Literal { text: text.to_owned(), ignore_case: false }];
+    match op {
+        LineOp::Contains => vec![exact(text)],
+        LineOp::Match => re2::required_literals(text).groups,
+        LineOp::Pattern => Pattern::parse_filter(text)
+            .map(|pattern| pattern.literals().into_iter().map(exact).collect())
+            .unwrap_or_default(),
+        LineOp::NotContains | LineOp::NotMatch | LineOp::NotPattern => Vec::new(),
+    }
+}
+
+fn add(group: Group, hints: &mut Hints) {
+    if group.iter().any(|literal| literal.text.len() < LITERAL_BYTES_MIN) {
+        return;
+    }
+    if group.iter().any(|literal| literal.ignore_case) {
+        // A line that holds a text holds its folded form once the line is folded too.
+        let folded = group.iter().map(|literal| re2::fold(&literal.text).into_owned());
+        hints.substrings_ci.push(folded.collect());
+    } else {
+        hints.substrings.push(group.into_iter().map(|literal| literal.text).collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::syntax::ast::{Span, Stage};
+
+    fn filter(op: LineOp, operands: &[&str]) -> StageKind {
+        let operands = operands.iter().map(|text| LineOperand::Text((*text).to_owned())).collect();
+        StageKind::LineFilter(LineFilter { op, operands })
+    }
+
+    #[track_caller]
+    fn check(kinds: Vec<StageKind>, exact: &[&[&str]], any_case: &[&[&str]]) {
+        let stages = kinds.into_iter().map(|kind| Stage { kind, span: Span::default() }).collect();
+        let log = LogExpr { matchers: Vec::new(), stages, span: Span::default() };
+        let owned = |lists: &[&[&str]]| -> Vec<Vec<String>> {
+            lists.iter().map(|list| list.iter().map(|s| (*s).to_owned()).collect()).collect()
+        };
+        let expect = Hints { substrings: owned(exact), substrings_ci: owned(any_case) };
+        assert_eq!(hints(&log), expect);
+    }
+
+    #[test]
+    fn literals_that_lines_must_hold() {
+        check(vec![filter(LineOp::Contains, &["abc"])], &[&["abc"]], &[]);
+        check(vec![filter(LineOp::Contains, &["abc", "de"])], &[&["abc", "de"]], &[]);
+        check(vec![filter(LineOp::Contains, &["abc", "d"])], &[], &[]);
+        check(vec![filter(LineOp::NotContains, &["abc"])], &[], &[]);
+        check(vec![filter(LineOp::Match, &["(?i)Timeout"])], &[], &[&["timeout"]]);
+        check(vec![filter(LineOp::Match, &[".*"])], &[], &[]);
+        check(vec![filter(LineOp::Pattern, &["<_> failed for <_>"])], &[&[" failed for "]], &[]);
+        check(vec![StageKind::Unpack, filter(LineOp::Contains, &["abc"])], &[], &[]);
+        check(
+            vec![
+                filter(LineOp::Contains, &["abc"]),
+                StageKind::Json { fields: Vec::new() },
+                filter(LineOp::Contains, &["def"]),
+            ],
+            &[&["abc"], &["def"]],
+            &[],
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! Log queries: the newest or oldest lines that pass all stages.
+
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use crate::model::{TimeRange, Timestamp};
+use crate::query::error::QueryError;
+use crate::query::plan;
+use crate::query::result::LogRow;
+use crate::query::stage::{Category, Pipeline, Row, Worker};
+use crate::query::syntax::ast::LogExpr;
+use crate::store::read::{Flow, Order, ReadError, RowSink, Rows, ScanRequest, StreamMeta};
+
+use super::context::Context;
+
+/// Which end of the time range is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// Oldest first.
+    Forward,
+    /// Newest first.
+    #[default]
+    Backward,
+}
+
+/// The first `limit` lines of the range, seen in this direction.
+pub fn evaluate(
+    log: &LogExpr,
+    range: TimeRange,
+    limit: usize,
+    direction: Direction,
+    context: &mut Context<'_>,
+) -> Result<Vec<LogRow>, QueryError> {
+    let pipeline = compile(log)?;
+    let request = ScanRequest {
+        tenant: context.tenant.to_owned(),
+        matchers: log.matchers.clone(),
+        range,
+        hints: plan::hints(log),
+        order: match direction {
+            Direction::Forward => Order::OldestFirst,
+            Direction::Backward => Order::NewestFirst,
+        },
+        cancel: context.cancel.clone(),
+        bytes_max: context.bytes_left(),
+        need_lines: true,
+        need_metadata: true,
+    };
+    let mut sink = Newest {
+        worker: pipeline.worker(),
+        limit,
+        direction,
+        heap: BinaryHeap::new(),
+        block: 0,
+        matched: 0,
+        deadline: context.deadline,
+        late: false,
+    };
+    let scanned = context.scan(&request, &mut sink);
+    if sink.late {
+        return Err(QueryError::Timeout { limit_ms: context.timeout_ms });
+    }
+    scanned?;
+    context.stats.rows_matched += sink.matched;
+    Ok(sink.heap.into_sorted_vec().into_iter().map(|kept| kept.row).collect())
+}
+
+pub fn compile(log: &LogExpr) -> Result<Pipeline, QueryError> {
+    Pipeline::compile(&log.stages)
+        .map_err(|error| QueryError::Invalid(format!("parse error : {error}")))
+}
+
+/// Keeps every line whose distance to the one kept before is at least the interval.
+pub fn thin_out(rows: Vec<LogRow>, interval_ns: i64) -> Vec<LogRow> {
+    if interval_ns <= 0 {
+        return rows;
+    }
+    let mut last: Option<Timestamp> = None;
+    let mut kept = rows;
+    kept.retain(|row| {
+        let far = last.is_none_or(|last| row.ts.0.abs_diff(last.0) >= interval_ns.unsigned_abs());
+        if far {
+            last = Some(row.ts);
+        }
+        far
+    });
+    kept
+}
+
+/// What a row is after all stages.
+pub fn log_row(row: &Row<'_>) -> LogRow {
+    LogRow {
+        ts: row.ts(),
+        line: row.line().to_owned(),
+        stream: row.stream(),
+        metadata: row.category(Category::Metadata),
+        parsed: row.category(Category::Parsed),
+    }
+}
+
+/// A place in the result: the smallest comes first. Blocks and rows are negated for backward
+/// queries, so that of equal times the one that came last is first.
+type Place = (i128, i64, i64);
+
+struct Kept {
+    place: Place,
+    row: LogRow,
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for Kept {}
+
+impl PartialOrd for Kept {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Kept {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+struct Newest {
+    worker: Worker,
+    limit: usize,
+    direction: Direction,
+    /// The worst of the kept lines is on top.
+    heap: BinaryHeap<Kept>,
+    block: i64,
+    matched: u64,
+    deadline: Option<Instant>,
+    late: bool,
+}
+
+/// Rows between two looks at the clock.
+const ROWS_PER_LOOK: usize = 1024;
+
+impl Newest {
+    fn time_key(&self, ts: Timestamp) -> i128 {
+        match self.direction {
+            Direction::Forward => i128::from(ts.0),
+            Direction::Backward => -i128::from(ts.0),
+        }
+    }
+
+    /// Whether a line at this place would be kept.
+    fn has_room(&self, place: Place) -> bool {
+        self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| place < worst.place)
+    }
+
+    fn row(&mut self, rows: &dyn Rows, at: usize) -> Flow {
+        let ts = rows.ts(at);
+        let row = i64::try_from(at).unwrap_or(i64::MAX);
+        // Blocks come in the direction of the query, so of equal times the block that came
+        // first is nearer, whatever the direction.
+        let row = if self.direction == Direction::Forward { row } else { -row };
+        let place = (self.time_key(ts), self.block, row);
+        if !self.has_room(place) {
+            return Flow::Stop;
+        }
+        let metadata = (0..rows.metadata_len(at)).map(|entry| rows.metadata(at, entry));
+        if let Some(row) = self.worker.run(ts, rows.line(at), metadata) {
+            let row = log_row(&row);
+            self.matched += 1;
+            if self.heap.len() >= self.limit {
+                self.heap.pop();
+            }
+            self.heap.push(Kept { place, row });
+        }
+        Flow::Continue
+    }
+}
+
+impl RowSink for Newest {
+    fn wants(&mut self, first: Timestamp, last: Timestamp) -> bool {
+        let nearest = match self.direction {
+            Direction::Forward => first,
+            Direction::Backward => last,
+        };
+        self.has_room((self.time_key(nearest), i64::MIN, i64::MIN))
+    }
+
+    fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
+        self.worker.set_stream(&stream.labels);
+        self.block += 1;
+        for seen in 0..rows.len() {
+            if seen % ROWS_PER_LOOK == 0 && self.deadline.is_some_and(|at| Instant::now() > at) {
+                self.late = true;
+                return Ok(Flow::Stop);
+            }
+            let at = match self.direction {
+                Direction::Forward => seen,
+                Direction::Backward => rows.len() - 1 - seen,
+            };
+            // Rows of a block are in order: behind one that is too far all are.
+            if self.row(rows, at) == Flow::Stop {
+                break;
+            }
+        }
+        Ok(if self.limit == 0 { Flow::Stop } else { Flow::Continue })
+    }
+}

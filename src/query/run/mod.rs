@@ -1,0 +1,13 @@
+//! Runs queries: lines of log queries, windows and vectors of metric queries.
+
+pub mod accumulate;
+pub mod aggregate;
+pub mod binary;
+pub mod context;
+pub mod eval;
+pub mod extract;
+pub mod grid;
+pub mod log;
+pub mod range;
+pub mod samples;
+pub mod vectors;

@@ -1,0 +1,233 @@
+//! Limits, live lines and look-ups, as the other rooms use them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Entry, Labels, Matcher, TENANT_DEFAULT, TimeRange, Timestamp};
+use crate::query::syntax::{self, ast::Expr};
+use crate::query::*;
+use crate::store::read::{Cancel, MemoryLogs};
+
+fn sec(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn context() -> QueryContext {
+    QueryContext {
+        tenant: TENANT_DEFAULT.to_owned(),
+        cancel: Cancel::default(),
+        limits: QueryLimits::default(),
+    }
+}
+
+fn engine() -> Engine {
+    let mut logs = MemoryLogs::default();
+    for (app, env, line, secs) in [
+        ("api", "prod", r#"{"status":200,"took":"5ms","http":{"path":"/"}}"#, 10),
+        ("api", "prod", r#"{"status":500,"took":"9ms","http":{"path":"/x"}}"#, 20),
+        ("api", "dev", "level=info size=10KB", 30),
+        ("web", "prod", "plain", 90),
+    ] {
+        let labels = Labels::from_pairs([("app", app), ("env", env), ("shard", "7")]);
+        let mut entry = Entry::new(sec(secs), line);
+        entry.metadata.push(("trace".into(), "ab".into()));
+        logs.add(TENANT_DEFAULT, &labels, entry);
+    }
+    Engine::new(Arc::new(logs))
+}
+
+fn range(query: &str) -> RangeQuery {
+    RangeQuery {
+        expr: syntax::parse(query).unwrap(),
+        start: sec(0),
+        end: sec(120),
+        step_ns: 30_000_000_000,
+        interval_ns: 0,
+        limit: 100,
+        direction: Direction::Backward,
+    }
+}
+
+#[track_caller]
+fn check_refused(query: &RangeQuery, limits: QueryLimits, expect: &str) {
+    let context = QueryContext { limits, ..context() };
+    let error = engine().range(query, &context).unwrap_err();
+    assert!(error.to_string().contains(expect), "{error}");
+}
+
+#[test]
+fn limits_of_queries() {
+    let limits = QueryLimits::default;
+    let log = range("{app=\"api\"}");
+    let metric = range("count_over_time({app=\"api\"}[1m])");
+    check_refused(
+        &RangeQuery { limit: 6000, ..log.clone() },
+        limits(),
+        "max entries limit per query exceeded, limit > max_entries_limit_per_query (6000 > 5000)",
+    );
+    check_refused(
+        &RangeQuery { end: sec(-1), ..log.clone() },
+        limits(),
+        "end timestamp must not be before or equal to start time",
+    );
+    check_refused(
+        &RangeQuery { end: sec(40 * 86400), ..log.clone() },
+        limits(),
+        "(query length: 960h0m0s, limit: 30d1h)",
+    );
+    check_refused(&RangeQuery { step_ns: 0, ..metric.clone() }, limits(), "step");
+    check_refused(
+        &RangeQuery { step_ns: 1_000_000, ..metric.clone() },
+        limits(),
+        "exceeded maximum resolution",
+    );
+    check_refused(
+        &metric,
+        QueryLimits { series_max: 1, ..limits() },
+        "maximum number of series (1) reached for a single query",
+    );
+    check_refused(&log, QueryLimits { bytes_max: 10, ..limits() }, "more than 10 bytes");
+    // The limit counts the series of the answer, not those on the way to it.
+    let sum = range("sum(sum by (app, env) (count_over_time({app=~\".+\"}[2m])))");
+    let one = QueryLimits { series_max: 1, ..limits() };
+    assert!(engine().range(&sum, &QueryContext { limits: one, ..context() }).is_ok());
+}
+
+#[test]
+fn queries_end_when_told() {
+    let cancelled = context();
+    cancelled.cancel.cancel();
+    let error = engine().range(&range("{app=\"api\"}"), &cancelled).unwrap_err();
+    assert!(matches!(error, QueryError::Cancelled));
+    let limits = QueryLimits { timeout: Duration::from_nanos(1), ..QueryLimits::default() };
+    let late = QueryContext { limits, ..context() };
+    for query in ["{app=\"api\"}", "count_over_time({app=\"api\"}[1m])"] {
+        let error = engine().range(&range(query), &late).unwrap_err();
+        assert!(matches!(error, QueryError::Timeout { .. }), "{error}");
+    }
+}
+
+#[test]
+fn labels_by_kind_and_together() {
+    let QueryData::Streams(rows) =
+        engine().range(&range("{env=\"dev\"} | logfmt | drop shard"), &context()).unwrap().data
+    else {
+        panic!("no streams");
+    };
+    let split = group_streams(&rows, Categorize::Yes);
+    assert_eq!(split[0].labels, [("app", "api"), ("env", "dev")]);
+    assert_eq!(split[0].rows[0].metadata, [("trace".to_owned(), "ab".to_owned())]);
+    let parsed = &split[0].rows[0].parsed;
+    assert_eq!(parsed[0], ("level".to_owned(), "info".to_owned()));
+    let merged = group_streams(&rows, Categorize::No);
+    let names: Vec<&str> = merged[0].labels.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["app", "env", "level", "size", "trace"]);
+}
+
+#[test]
+fn intervals_thin_out_lines() {
+    let query = RangeQuery { interval_ns: 15_000_000_000, ..range("{app=\"api\"}") };
+    let QueryData::Streams(rows) = engine().range(&query, &context()).unwrap().data else {
+        panic!("no streams");
+    };
+    let times: Vec<Timestamp> = rows.iter().map(|row| row.ts).collect();
+    assert_eq!(times, [sec(30), sec(10)]);
+}
+
+#[test]
+fn live_lines() {
+    let expr = syntax::parse("{app=\"api\"} |= \"x\" | line_format \"{{.env}}\"").unwrap();
+    let mut tail = TailFilter::new(&expr).unwrap();
+    let prod = Labels::from_pairs([("app", "api"), ("env", "prod")]);
+    let web = Labels::from_pairs([("app", "web")]);
+    let row = tail.filter(&prod, &Entry::new(sec(1), "an x")).unwrap();
+    assert_eq!((row.line.as_str(), &row.stream), ("prod", &prod));
+    assert!(tail.filter(&prod, &Entry::new(sec(1), "none")).is_none());
+    assert!(tail.filter(&web, &Entry::new(sec(1), "an x")).is_none());
+    assert!(tail.filter(&prod, &Entry::new(sec(2), "x again")).is_some());
+    let metric = syntax::parse("rate({app=\"api\"}[1m])").unwrap();
+    assert!(TailFilter::new(&metric).is_err());
+}
+
+#[test]
+fn labels_and_series() {
+    let (engine, context) = (engine(), context());
+    let whole = TimeRange::new(sec(0), sec(120));
+    let api = [Matcher::eq("app", "api")];
+    assert_eq!(engine.labels(&api, whole, &context).unwrap(), ["app", "env", "shard"]);
+    assert_eq!(engine.label_values("env", &api, whole, &context).unwrap(), ["dev", "prod"]);
+    let late = TimeRange::new(sec(60), sec(120));
+    assert_eq!(engine.label_values("app", &[], late, &context).unwrap(), ["web"]);
+    let selectors = vec![api.to_vec(), vec![Matcher::eq("env", "prod")]];
+    assert_eq!(engine.series(&selectors, whole, &context).unwrap().len(), 3);
+    let stats = engine.index_stats(&api, whole, &context).unwrap();
+    assert_eq!((stats.streams, stats.entries), (2, 3));
+    let detected = engine.detected_labels(&[], whole, &context).unwrap();
+    let shown: Vec<(&str, u64)> =
+        detected.iter().map(|found| (found.label.as_str(), found.cardinality)).collect();
+    assert_eq!(shown, [("app", 2), ("env", 2)]);
+}
+
+#[test]
+fn volumes() {
+    let (engine, context) = (engine(), context());
+    let query = VolumeQuery {
+        matchers: vec![Matcher::eq("env", "prod")],
+        range: TimeRange::new(sec(0), sec(120)),
+        limit: 10,
+        target_labels: vec!["app".to_owned()],
+        by: VolumeBy::Series,
+    };
+    let volumes = engine.volume(&query, &context).unwrap();
+    let shown: Vec<(&str, u64)> =
+        volumes.iter().map(|volume| (volume.labels[0].1.as_str(), volume.bytes)).collect();
+    assert_eq!(shown, [("api", 95), ("web", 5)]);
+    let by_label = VolumeQuery { by: VolumeBy::Labels, target_labels: Vec::new(), ..query.clone() };
+    let volumes = engine.volume(&by_label, &context).unwrap();
+    assert_eq!(volumes.len(), 3);
+    assert_eq!(volumes[0].labels, [("app".to_owned(), String::new())]);
+    let series = engine.volume_range(&query, 60_000_000_000, &context).unwrap();
+    assert_eq!(series[0].points, [(Timestamp::from_millis(59_999), 95)]);
+    assert_eq!(series[1].points, [(sec(120), 5)]);
+}
+
+#[test]
+fn fields_of_lines() {
+    let (engine, context) = (engine(), context());
+    let Ok(Expr::Log(log)) = syntax::parse("{app=\"api\"}") else { panic!("no log query") };
+    let whole = TimeRange::new(sec(0), sec(120));
+    let query = FieldQuery { log, range: whole, line_limit: 100, field_limit: 100 };
+    let fields = engine.detected_fields(&query, &context).unwrap();
+    let shown: Vec<(&str, &str, u64, usize)> = fields
+        .iter()
+        .map(|f| (f.label.as_str(), f.kind.as_str(), f.cardinality, f.parsers.len()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("http_path", "string", 2, 1),
+            ("level", "string", 1, 1),
+            ("size", "bytes", 1, 1),
+            ("status", "int", 2, 1),
+            ("took", "duration", 2, 1),
+            ("trace", "string", 1, 0),
+        ]
+    );
+    assert_eq!(fields[0].json_path, ["http", "path"]);
+    assert_eq!(fields[1].parsers, [FieldParser::Logfmt]);
+    let values = engine.detected_field_values("status", &query, &context).unwrap();
+    assert_eq!(values, ["200", "500"]);
+}
+
+#[test]
+fn patterns_of_lines() {
+    let Ok(Expr::Log(log)) = syntax::parse("{app=\"api\"} |= \"status\"") else {
+        panic!("no log query");
+    };
+    let range = TimeRange::new(sec(0), sec(120));
+    let query = PatternQuery { log, range, step_ns: 10_000_000_000, limit: 5 };
+    let found = engine().patterns(&query, &context()).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].samples, [(sec(10), 1), (sec(20), 1)]);
+    assert_eq!(found[0].pattern, r#"{"status":<_>,"took":"<_>","http":{"path":"<_>"}}"#);
+}

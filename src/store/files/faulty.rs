@@ -1,0 +1,288 @@
+//! A disk in memory that forgets what was not synced and fails when told to. For tests.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{Files, Kind, Listed, ReadFile, WriteFile};
+
+/// What a power cut leaves of bytes and names that were not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsynced {
+    Lost,
+    /// The first half of the bytes; names are kept.
+    Half,
+    Kept,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    bytes: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+type Inode = Arc<Mutex<Content>>;
+
+#[derive(Default)]
+struct Disk {
+    folders: BTreeMap<PathBuf, ()>,
+    names: BTreeMap<PathBuf, Inode>,
+    synced_names: BTreeMap<PathBuf, Inode>,
+    /// Calls that change something still allowed; afterwards everything fails.
+    calls_left: Option<u64>,
+    calls: u64,
+    /// Bytes the disk can hold.
+    capacity: Option<u64>,
+    fail_sync: bool,
+}
+
+impl Disk {
+    fn step(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        match &mut self.calls_left {
+            Some(0) => Err(io::Error::other("the disk is gone")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn used(&self) -> u64 {
+        self.names.values().map(|inode| inode.lock().bytes.len() as u64).sum()
+    }
+}
+
+#[derive(Clone, Default)]
+pub struct FaultyFiles(Arc<Mutex<Disk>>);
+
+fn missing(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, path.display().to_string())
+}
+
+impl FaultyFiles {
+    /// After this many more changing calls every one fails.
+    pub fn die_after(&self, calls: u64) {
+        self.0.lock().calls_left = Some(calls);
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.0.lock().calls
+    }
+
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.0.lock().capacity = bytes;
+    }
+
+    pub fn set_fail_sync(&self, fail: bool) {
+        self.0.lock().fail_sync = fail;
+    }
+
+    /// The disk as it is found after a power cut.
+    pub fn after_power_cut(&self, unsynced: Unsynced) -> FaultyFiles {
+        let disk = self.0.lock();
+        let names = match unsynced {
+            Unsynced::Lost => &disk.synced_names,
+            Unsynced::Half | Unsynced::Kept => &disk.names,
+        };
+        let names: BTreeMap<PathBuf, Inode> = names
+            .iter()
+            .map(|(path, inode)| {
+                let content = inode.lock();
+                let bytes = match unsynced {
+                    Unsynced::Lost => content.synced.clone(),
+                    Unsynced::Kept => content.bytes.clone(),
+                    Unsynced::Half => {
+                        let (now, then) = (content.bytes.len(), content.synced.len());
+                        let kept = if now > then { then + (now - then) / 2 } else { now };
+                        content.bytes[..kept].to_vec()
+                    }
+                };
+                let content = Content { synced: bytes.clone(), bytes };
+                (path.clone(), Arc::new(Mutex::new(content)))
+            })
+            .collect();
+        FaultyFiles(Arc::new(Mutex::new(Disk {
+            folders: disk.folders.clone(),
+            synced_names: names.clone(),
+            names,
+            ..Disk::default()
+        })))
+    }
+
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.0.lock().names.keys().cloned().collect()
+    }
+
+    /// Changes the content of a file in place, as a bad disk would.
+    pub fn change(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let inode = self.0.lock().names[path].clone();
+        let mut content = inode.lock();
+        change(&mut content.bytes);
+        content.synced = content.bytes.clone();
+    }
+}
+
+struct FaultyWrite {
+    disk: Arc<Mutex<Disk>>,
+    inode: Inode,
+}
+
+impl WriteFile for FaultyWrite {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.disk.lock();
+        if let Err(error) = disk.step() {
+            // A dying disk takes a part of the write.
+            self.inode.lock().bytes.extend_from_slice(&bytes[..bytes.len() / 2]);
+            return Err(error);
+        }
+        if let Some(capacity) = disk.capacity {
+            let room = capacity.saturating_sub(disk.used());
+            if room < bytes.len() as u64 {
+                self.inode.lock().bytes.extend_from_slice(&bytes[..room as usize]);
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        self.inode.lock().bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut disk = self.disk.lock();
+        disk.step()?;
+        if disk.fail_sync {
+            return Err(io::Error::other("sync failed"));
+        }
+        let mut content = self.inode.lock();
+        content.synced = content.bytes.clone();
+        Ok(())
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        self.disk.lock().step()?;
+        self.inode.lock().bytes.truncate(bytes as usize);
+        Ok(())
+    }
+}
+
+struct FaultyRead(Inode);
+
+impl ReadFile for FaultyRead {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.0.lock().bytes.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let content = self.0.lock();
+        let from = content.bytes.get(offset as usize..).unwrap_or_default();
+        let from = from.get(..buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(from);
+        Ok(())
+    }
+}
+
+impl Files for FaultyFiles {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let mut disk = self.0.lock();
+        disk.step()?;
+        let inode = Inode::default();
+        disk.names.insert(path.to_owned(), inode.clone());
+        Ok(Box::new(FaultyWrite { disk: self.0.clone(), inode }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        let disk = self.0.lock();
+        Ok(Box::new(FaultyRead(disk.names.get(path).ok_or_else(|| missing(path))?.clone())))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut disk = self.0.lock();
+        disk.step()?;
+        let inode = disk.names.remove(from).ok_or_else(|| missing(from))?;
+        disk.names.insert(to.to_owned(), inode);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.0.lock();
+        disk.step()?;
+        disk.names.remove(path).map(|_| ()).ok_or_else(|| missing(path))
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.0.lock();
+        disk.step()?;
+        if disk.names.keys().any(|name| name.starts_with(path)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        disk.folders.remove(path).ok_or_else(|| missing(path))
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.0.lock();
+        disk.step()?;
+        for folder in path.ancestors() {
+            disk.folders.insert(folder.to_owned(), ());
+        }
+        Ok(())
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Listed>> {
+        let disk = self.0.lock();
+        let name_of = |path: &Path| {
+            (path.parent() == Some(folder))
+                .then(|| path.file_name()?.to_str().map(str::to_owned))
+                .flatten()
+        };
+        let mut listed: Vec<Listed> = disk
+            .names
+            .iter()
+            .filter_map(|(path, inode)| {
+                let bytes = inode.lock().bytes.len() as u64;
+                Some(Listed { name: name_of(path)?, bytes, kind: Kind::File })
+            })
+            .collect();
+        listed.extend(disk.folders.keys().filter_map(|path| {
+            Some(Listed { name: name_of(path)?, bytes: 0, kind: Kind::Folder })
+        }));
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listed)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        let mut disk = self.0.lock();
+        disk.step()?;
+        let disk = &mut *disk;
+        disk.synced_names.retain(|path, _| path.parent() != Some(folder));
+        for (path, inode) in &disk.names {
+            if path.parent() == Some(folder) {
+                disk.synced_names.insert(path.clone(), inode.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let mut disk = self.0.lock();
+        disk.step()?;
+        let inode = disk.names.get(path).ok_or_else(|| missing(path))?.clone();
+        let mut content = inode.lock();
+        content.bytes.truncate(bytes as usize);
+        content.synced = content.bytes.clone();
+        Ok(())
+    }
+
+    fn free_bytes(&self, _folder: &Path) -> io::Result<u64> {
+        let disk = self.0.lock();
+        Ok(disk.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(disk.used())))
+    }
+
+    fn lock(&self, _path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        Ok(Box::new(()))
+    }
+}

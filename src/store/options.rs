@@ -1,0 +1,97 @@
+//! What a store is opened with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::files::{Files, RealFiles};
+use crate::clock::SharedClock;
+use crate::metrics::Metrics;
+
+const MIB: u64 = 1 << 20;
+
+/// Sizes and times at which the store acts. The defaults fit a memory budget of 256 MiB.
+#[derive(Debug, Clone)]
+pub struct Thresholds {
+    /// Bytes of lines and metadata in the head at which it is sealed into parts.
+    pub head_bytes_max: u64,
+    /// Age of the head at which it is sealed however small it is.
+    pub seal_after: Duration,
+    /// Bytes that may wait for the WAL; more are refused with `AppendError::Full`.
+    pub queue_bytes_max: u64,
+    /// Heads that may wait to be sealed before appends are refused.
+    pub sealing_heads_max: usize,
+    /// Raw bytes of a block.
+    pub block_bytes: usize,
+    /// Compaction makes no part with more raw bytes than this, so that its index fits in memory.
+    pub part_bytes_max: u64,
+    /// Parts that compaction reads at once.
+    pub compact_inputs_max: usize,
+    /// Memory for the tables and indexes of parts that queries have opened.
+    pub cache_bytes_max: u64,
+    /// Parts made within this time are searched for exact repeats of what comes in.
+    pub repeat_window: Duration,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Thresholds {
+            head_bytes_max: 64 * MIB,
+            seal_after: Duration::from_secs(30 * 60),
+            queue_bytes_max: 64 * MIB,
+            sealing_heads_max: 2,
+            block_bytes: 2 << 20,
+            part_bytes_max: 512 * MIB,
+            compact_inputs_max: 10,
+            cache_bytes_max: 32 * MIB,
+            repeat_window: Duration::from_secs(2 * 3600),
+        }
+    }
+}
+
+/// What is kept. The first limit that is reached counts; the oldest day goes first.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    pub age: Duration,
+    pub bytes_max: Option<u64>,
+    /// Free space on the disk below which old days are removed.
+    pub disk_free_min_bytes: u64,
+    /// Free space below which nothing is taken in any more, so that sealing, compaction and
+    /// removal still have room to work.
+    pub disk_free_stop_bytes: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention {
+            age: Duration::from_secs(90 * 24 * 3600),
+            bytes_max: None,
+            disk_free_min_bytes: 1024 * MIB,
+            disk_free_stop_bytes: 128 * MIB,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct StoreOptions {
+    pub data_dir: PathBuf,
+    pub clock: SharedClock,
+    pub metrics: Metrics,
+    pub files: Arc<dyn Files>,
+    pub thresholds: Thresholds,
+    pub retention: Retention,
+}
+
+impl StoreOptions {
+    /// The real disk and the default thresholds.
+    pub fn new(data_dir: impl Into<PathBuf>, clock: SharedClock, metrics: &Metrics) -> Self {
+        StoreOptions {
+            data_dir: data_dir.into(),
+            clock,
+            metrics: metrics.clone(),
+            files: Arc::new(RealFiles),
+            thresholds: Thresholds::default(),
+            retention: Retention::default(),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! A part on disk, and the same open for reading.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tantivy::directory::OwnedBytes;
+
+use super::index::PartIndex;
+use super::table::{BlockRow, Table};
+use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, part_name};
+use crate::model::{TimeRange, Timestamp};
+use crate::store::block::{BlockBuf, Wanted};
+use crate::store::error::StoreError;
+use crate::store::files::{Files, ReadFile};
+use crate::store::manifest::PartInfo;
+use crate::store::varint::Reader;
+
+/// A part that the manifest lists or has listed. Scans hold it; the file of a part that is not
+/// needed any more goes away with the last of them.
+pub struct Part {
+    pub info: PartInfo,
+    path: PathBuf,
+    files: Arc<dyn Files>,
+    doomed: AtomicBool,
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.info, f)
+    }
+}
+
+impl Part {
+    pub fn new(files: &Arc<dyn Files>, parts: &Path, info: PartInfo) -> Arc<Part> {
+        let path = parts.join(&info.day).join(part_name(info.id));
+        Arc::new(Part { info, path, files: files.clone(), doomed: AtomicBool::new(false) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn first(&self) -> Timestamp {
+        Timestamp(self.info.first_ns)
+    }
+
+    pub fn last(&self) -> Timestamp {
+        Timestamp(self.info.last_ns)
+    }
+
+    pub fn touches(&self, range: TimeRange) -> bool {
+        range.touches(self.first(), self.last())
+    }
+
+    /// The file is removed when nobody reads it any more. Call only after the manifest has
+    /// stopped listing the part.
+    pub fn doom(&self) {
+        self.doomed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn open(&self) -> Result<Opened, StoreError> {
+        Opened::open(&*self.files, &self.path)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.doomed.load(Ordering::Relaxed) {
+            // A file that stays is removed at the next start, since nothing lists it.
+            let _ = self.files.remove(&self.path);
+            if let Some(day) = self.path.parent() {
+                // Fails as long as the day has other parts.
+                let _ = self.files.remove_folder(day);
+            }
+        }
+    }
+}
+
+/// The table of a part and its file.
+pub struct Opened {
+    file: Box<dyn ReadFile>,
+    path: PathBuf,
+    pub table: Table,
+    pub disk_bytes: u64,
+}
+
+impl Opened {
+    pub fn open(files: &dyn Files, path: &Path) -> Result<Opened, StoreError> {
+        let damaged =
+            |what: &str| StoreError::Damaged { path: path.to_owned(), what: what.to_owned() };
+        let file = files.open(path).map_err(StoreError::io(path))?;
+        let disk_bytes = file.bytes().map_err(StoreError::io(path))?;
+        if disk_bytes < (MAGIC.len() + FOOTER_BYTES) as u64 {
+            return Err(damaged("file is cut"));
+        }
+        let mut magic = [0; 8];
+        file.read_at(&mut magic, 0).map_err(StoreError::io(path))?;
+        if magic[..7] != MAGIC[..7] {
+            return Err(damaged("not a part"));
+        }
+        if magic[7] > MAGIC[7] {
+            let (found, known) = (u32::from(magic[7]), u32::from(MAGIC[7]));
+            return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        }
+        if magic != *MAGIC {
+            return Err(damaged("not a part"));
+        }
+        let mut footer = [0; FOOTER_BYTES];
+        let footer_at = disk_bytes - FOOTER_BYTES as u64;
+        file.read_at(&mut footer, footer_at).map_err(StoreError::io(path))?;
+        let mut reader = Reader::new(&footer);
+        let fields = (|| {
+            let fields = (reader.u64()?, reader.u32()?, reader.u32()?, reader.u32()?);
+            let body = footer.get(..reader.at())?;
+            let crc = reader.u32()?;
+            (crc == crc32fast::hash(body) && reader.take(8)? == FOOTER_MAGIC).then_some(fields)
+        })();
+        let (offset, stored, raw, crc) = fields.ok_or_else(|| damaged("footer"))?;
+        if offset.checked_add(u64::from(stored)).is_none_or(|end| end > footer_at) {
+            return Err(damaged("footer"));
+        }
+        let mut table = vec![0; stored as usize];
+        file.read_at(&mut table, offset).map_err(StoreError::io(path))?;
+        if crc32fast::hash(&table) != crc {
+            return Err(damaged("table"));
+        }
+        let table = zstd::bulk::decompress(&table, raw as usize)
+            .ok()
+            .and_then(|table| Table::decode(&table))
+            .ok_or_else(|| damaged("table"))?;
+        Ok(Opened { file, path: path.to_owned(), table, disk_bytes })
+    }
+
+    pub(super) fn damaged(&self, what: impl Into<String>) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), what: what.into() }
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64, what: &str) -> Result<(), StoreError> {
+        self.file.read_at(buffer, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.damaged(what),
+            _ => StoreError::io(&self.path)(error),
+        })
+    }
+
+    /// Reads the index, once for as long as the cache keeps it.
+    pub(super) fn read_index(&self) -> Result<PartIndex, StoreError> {
+        let mut files = HashMap::new();
+        for file in &self.table.index {
+            if file.bytes > self.disk_bytes {
+                return Err(self.damaged("index"));
+            }
+            let mut content = vec![0; file.bytes as usize];
+            self.read_at(&mut content, file.offset, "index")?;
+            if crc32fast::hash(&content) != file.crc {
+                return Err(self.damaged("index"));
+            }
+            files.insert(PathBuf::from(&file.name), OwnedBytes::new(content));
+        }
+        PartIndex::open(files)
+    }
+
+    /// The bytes of a block's filter; `None` when it has none and any token may be in it.
+    pub(super) fn filter(&self, block: &BlockRow) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(bytes) = block.filter_bytes else { return Ok(None) };
+        let mut content = vec![0; bytes as usize];
+        self.read_at(&mut content, block.filter_offset, "filter")?;
+        Ok(Some(content))
+    }
+
+    /// Reads a block as far as it is needed and says how many bytes that took.
+    pub fn read_block(
+        &self,
+        block: &BlockRow,
+        wanted: Wanted,
+        stored: &mut Vec<u8>,
+        buffer: &mut BlockBuf,
+    ) -> Result<u64, StoreError> {
+        let bytes = if wanted.lines {
+            block.bytes
+        } else if wanted.metadata {
+            block.metadata_bytes
+        } else {
+            block.counting_bytes
+        };
+        stored.resize(bytes as usize, 0);
+        self.read_at(stored, block.offset, "block")?;
+        buffer
+            .read(stored, wanted)
+            .filter(|()| {
+                buffer.rows() == block.rows as usize && buffer.runs().len() == block.runs.len()
+            })
+            .ok_or_else(|| self.damaged(format!("block at {}", block.offset)))?;
+        Ok(u64::from(bytes))
+    }
+}

@@ -1,0 +1,257 @@
+//! What a part knows about itself: its streams, its blocks, where everything lies. Read whole
+//! when the part is opened; much is answered from here alone.
+
+use std::sync::Arc;
+
+use crate::model::{Labels, StreamId, Timestamp};
+use crate::store::read::StreamMeta;
+use crate::store::tokens::Sealed;
+use crate::store::varint::{Reader, put, put_bytes, unzigzag, zigzag};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRow {
+    pub meta: StreamMeta,
+    pub tenant: Arc<str>,
+}
+
+/// The rows of one stream in one block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunRow {
+    pub stream: u32,
+    pub rows: u32,
+    pub line_bytes: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockRow {
+    pub offset: u64,
+    /// Bytes of the block that counting, metadata, and lines need, each with those before.
+    pub counting_bytes: u32,
+    pub metadata_bytes: u32,
+    pub bytes: u32,
+    pub rows: u32,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub runs: Vec<RunRow>,
+    pub filter_offset: u64,
+    /// `None` when no filter could be built: every token may be in the block.
+    pub filter_bytes: Option<u32>,
+    pub sealed: Sealed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexFile {
+    pub name: String,
+    pub offset: u64,
+    pub bytes: u64,
+    pub crc: u32,
+}
+
+/// Streams are sorted by (tenant, labels), blocks by (stream, time).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    pub streams: Vec<StreamRow>,
+    pub blocks: Vec<BlockRow>,
+    pub index: Vec<IndexFile>,
+    /// Parts that this one was merged from, and the last WAL segment it was sealed from; with
+    /// them the manifest can be made anew.
+    pub replaces: Vec<u64>,
+    pub wal_segment: u64,
+    pub created_ns: i64,
+    pub level: u32,
+    pub order: u64,
+}
+
+impl Table {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put(&mut out, zigzag(self.created_ns));
+        put(&mut out, u64::from(self.level));
+        put(&mut out, self.order);
+        put(&mut out, self.wal_segment);
+        put(&mut out, self.replaces.len() as u64);
+        self.replaces.iter().for_each(|id| put(&mut out, *id));
+
+        put(&mut out, self.streams.len() as u64);
+        for stream in &self.streams {
+            put_bytes(&mut out, stream.tenant.as_bytes());
+            put(&mut out, stream.meta.labels.len() as u64);
+            for (name, value) in stream.meta.labels.iter() {
+                put_bytes(&mut out, name.as_bytes());
+                put_bytes(&mut out, value.as_bytes());
+            }
+        }
+
+        put(&mut out, self.blocks.len() as u64);
+        for block in &self.blocks {
+            put(&mut out, block.offset);
+            for bytes in [block.counting_bytes, block.metadata_bytes, block.bytes] {
+                put(&mut out, u64::from(bytes));
+            }
+            put(&mut out, block.filter_offset);
+            put(&mut out, block.filter_bytes.map_or(0, |bytes| u64::from(bytes) + 1));
+            put_sealed(&mut out, &block.sealed);
+            put(&mut out, block.runs.len() as u64);
+            for run in &block.runs {
+                put(&mut out, u64::from(run.stream));
+                put(&mut out, u64::from(run.rows));
+                put(&mut out, run.line_bytes);
+                put(&mut out, zigzag(run.first.0));
+                put(&mut out, run.last.0.wrapping_sub(run.first.0) as u64);
+            }
+        }
+
+        put(&mut out, self.index.len() as u64);
+        for file in &self.index {
+            put_bytes(&mut out, file.name.as_bytes());
+            put(&mut out, file.offset);
+            put(&mut out, file.bytes);
+            put(&mut out, u64::from(file.crc));
+        }
+        out
+    }
+
+    /// `None` on damage.
+    pub fn decode(bytes: &[u8]) -> Option<Table> {
+        let mut reader = Reader::new(bytes);
+        let u32_of = |reader: &mut Reader<'_>| u32::try_from(reader.varint()?).ok();
+        let mut table = Table {
+            created_ns: unzigzag(reader.varint()?),
+            level: u32_of(&mut reader)?,
+            order: reader.varint()?,
+            wal_segment: reader.varint()?,
+            ..Table::default()
+        };
+        for _ in 0..reader.count()? {
+            table.replaces.push(reader.varint()?);
+        }
+        let streams = reader.count()?;
+        table.streams.reserve_exact(streams);
+        for _ in 0..streams {
+            let tenant = reader.text()?;
+            // Nearly always all streams have the same tenant.
+            let tenant: Arc<str> = match table.streams.last() {
+                Some(last) if &*last.tenant == tenant => last.tenant.clone(),
+                _ => tenant.into(),
+            };
+            let count = reader.count()?;
+            let pairs: Vec<(&str, &str)> = (0..count)
+                .map(|_| Some((reader.text()?, reader.text()?)))
+                .collect::<Option<_>>()?;
+            let labels = Labels::from_pairs(pairs);
+            let id = labels.stream_id(&tenant);
+            table.streams.push(StreamRow { meta: StreamMeta { id, labels }, tenant });
+        }
+        let blocks = reader.count()?;
+        table.blocks.reserve_exact(blocks);
+        for _ in 0..blocks {
+            let offset = reader.varint()?;
+            let counting_bytes = u32_of(&mut reader)?;
+            let metadata_bytes = u32_of(&mut reader)?;
+            let bytes = u32_of(&mut reader)?;
+            let filter_offset = reader.varint()?;
+            let filter_bytes = match reader.varint()? {
+                0 => None,
+                bytes => Some(u32::try_from(bytes - 1).ok()?),
+            };
+            let sealed = read_sealed(&mut reader)?;
+            let count = reader.count()?;
+            let mut runs = Vec::with_capacity(count);
+            let mut rows = 0u32;
+            let (mut first, mut last) = (Timestamp::MAX, Timestamp::MIN);
+            for _ in 0..count {
+                let run = RunRow {
+                    stream: u32_of(&mut reader).filter(|at| (*at as usize) < streams)?,
+                    rows: u32_of(&mut reader)?,
+                    line_bytes: reader.varint()?,
+                    first: Timestamp(unzigzag(reader.varint()?)),
+                    last: Timestamp(0),
+                };
+                let span = reader.varint()?;
+                let run = RunRow { last: Timestamp(run.first.0.wrapping_add(span as i64)), ..run };
+                rows = rows.checked_add(run.rows)?;
+                first = first.min(run.first);
+                last = last.max(run.last);
+                runs.push(run);
+            }
+            table.blocks.push(BlockRow {
+                offset,
+                counting_bytes,
+                metadata_bytes,
+                bytes,
+                rows,
+                first,
+                last,
+                runs,
+                filter_offset,
+                filter_bytes,
+                sealed,
+            });
+        }
+        for _ in 0..reader.count()? {
+            table.index.push(IndexFile {
+                name: reader.text()?.to_owned(),
+                offset: reader.varint()?,
+                bytes: reader.varint()?,
+                crc: u32_of(&mut reader)?,
+            });
+        }
+        reader.is_done().then_some(table)
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        let streams: usize = self
+            .streams
+            .iter()
+            .map(|stream| {
+                let labels: usize =
+                    stream.meta.labels.iter().map(|(n, v)| n.len() + v.len() + 48).sum();
+                size_of::<StreamRow>() + labels
+            })
+            .sum();
+        let blocks: usize = self
+            .blocks
+            .iter()
+            .map(|block| size_of::<BlockRow>() + block.runs.capacity() * size_of::<RunRow>())
+            .sum();
+        streams + blocks
+    }
+
+    pub fn stream_at(&self, id: StreamId) -> Option<u32> {
+        let at = self.streams.iter().position(|stream| stream.meta.id == id)?;
+        u32::try_from(at).ok()
+    }
+}
+
+fn put_sealed(out: &mut Vec<u8>, sealed: &Sealed) {
+    for length in [
+        sealed.digits,
+        sealed.hex,
+        sealed.mixed,
+        sealed.digits_in_hex,
+        sealed.letters_in_hex,
+        sealed.digits_in_mixed,
+        sealed.hex_in_mixed,
+    ] {
+        put(out, u64::from(length));
+    }
+    out.push(u8::from(sealed.wide) | u8::from(sealed.long_run) << 1);
+}
+
+fn read_sealed(reader: &mut Reader<'_>) -> Option<Sealed> {
+    let mut length = || u16::try_from(reader.varint()?).ok();
+    let sealed = Sealed {
+        digits: length()?,
+        hex: length()?,
+        mixed: length()?,
+        digits_in_hex: length()?,
+        letters_in_hex: length()?,
+        digits_in_mixed: length()?,
+        hex_in_mixed: length()?,
+        ..Sealed::default()
+    };
+    let flags = reader.byte()?;
+    Some(Sealed { wide: flags & 1 != 0, long_run: flags & 2 != 0, ..sealed })
+}

@@ -1,0 +1,228 @@
+//! What a start finds on disk, and how it becomes a store again.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::counters::Counters;
+use super::error::StoreError;
+use super::files::{Files, Kind, replace};
+use super::head::Nowhere;
+use super::manifest::{Loaded, Manifest, PartInfo};
+use super::part::{Opened, Part, part_name, part_number};
+use super::state::HeadUnit;
+use super::wal::{replay, segment_name, segment_number};
+use super::writer::Positions;
+
+pub(super) struct Recovered {
+    pub manifest: Manifest,
+    pub positions: Positions,
+    pub parts: Vec<Arc<Part>>,
+    /// The entries of the WAL.
+    pub unit: Arc<HeadUnit>,
+    pub next_segment: u64,
+    /// Whether the WAL holds anything.
+    pub replayed: bool,
+}
+
+struct Recovery<'a> {
+    files: &'a Arc<dyn Files>,
+    folder: &'a Path,
+    counters: &'a Counters,
+}
+
+pub(super) fn recover(
+    files: &Arc<dyn Files>,
+    folder: &Path,
+    counters: &Counters,
+    now_ns: i64,
+) -> Result<Recovered, StoreError> {
+    let recovery = Recovery { files, folder, counters };
+    let segments = recovery.segments()?;
+    let mut manifest = match Manifest::load(&**files, folder)? {
+        Loaded::Good(manifest) => manifest,
+        Loaded::Missing => recovery.rebuild(&segments, "missing")?,
+        Loaded::Damaged => recovery.rebuild(&segments, "damaged")?,
+    };
+    recovery.remove_unlisted(&mut manifest)?;
+
+    let parts_folder = folder.join("parts");
+    let parts =
+        manifest.parts.iter().map(|info| Part::new(files, &parts_folder, info.clone())).collect();
+    let mut positions = Positions::new(manifest.positions.clone());
+    let unit = HeadUnit::new(manifest.wal_floor);
+    unit.segments.lock().clear();
+    let mut replayed = false;
+    for number in &segments {
+        if *number < manifest.wal_floor {
+            let path = folder.join("wal").join(segment_name(*number));
+            files.remove(&path).map_err(StoreError::io(&path))?;
+        } else {
+            replayed |= recovery.replay(*number, &unit, &mut positions)?;
+        }
+    }
+    if !unit.head.is_empty() {
+        unit.note_added(now_ns);
+    }
+    let next_segment =
+        segments.last().map_or(manifest.wal_floor, |last| manifest.wal_floor.max(last + 1));
+    Ok(Recovered { manifest, positions, parts, unit, next_segment, replayed })
+}
+
+impl Recovery<'_> {
+    fn segments(&self) -> Result<Vec<u64>, StoreError> {
+        let folder = self.folder.join("wal");
+        let listed = self.files.list(&folder).map_err(StoreError::io(&folder))?;
+        let mut numbers: Vec<u64> =
+            listed.iter().filter_map(|listed| segment_number(&listed.name)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn replay(
+        &self,
+        number: u64,
+        unit: &HeadUnit,
+        positions: &mut Positions,
+    ) -> Result<bool, StoreError> {
+        let path = self.folder.join("wal").join(segment_name(number));
+        let found = replay(&**self.files, &path).map_err(StoreError::io(&path))?;
+        if !found.torn.is_empty() {
+            tracing::warn!(
+                path = %path.display(),
+                bytes = found.torn.len(),
+                "cut off the torn end of the log ahead"
+            );
+        }
+        let damaged = found.damaged.iter().chain((!found.torn.is_empty()).then_some(&found.torn));
+        for (at, bytes) in damaged.enumerate() {
+            // Kept for whoever wants to look; nothing of it was acknowledged if it is a tail.
+            let kept = self.folder.join("quarantine").join(format!("{number:012}-{at}.wal"));
+            if let Err(error) = replace(&**self.files, &kept, bytes) {
+                tracing::warn!(path = %kept.display(), %error, "damaged record not kept");
+            }
+        }
+        if !found.damaged.is_empty() {
+            self.counters.quarantined("wal");
+            tracing::error!(
+                path = %path.display(),
+                records = found.damaged.len(),
+                "left out damaged records of the log ahead"
+            );
+        }
+        for record in &found.records {
+            if let Some(walk) = record.walk() {
+                positions.apply(&walk.positions);
+            }
+            unit.head.add(record, &mut Nowhere);
+        }
+        unit.segments.lock().push(number);
+        Ok(!found.records.is_empty())
+    }
+
+    /// All part files as (day, name, number), and names that are no parts.
+    fn part_files(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let parts = self.folder.join("parts");
+        let mut found = Vec::new();
+        for day in self.files.list(&parts).map_err(StoreError::io(&parts))? {
+            if day.kind != Kind::Folder {
+                continue;
+            }
+            let folder = parts.join(&day.name);
+            for file in self.files.list(&folder).map_err(StoreError::io(&folder))? {
+                found.push((day.name.clone(), file.name));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes the list of parts from the parts themselves. Source positions of before the WAL
+    /// are gone; sources then read again from where they were told to start, and what they
+    /// send twice is dropped.
+    fn rebuild(&self, segments: &[u64], why: &str) -> Result<Manifest, StoreError> {
+        let mut manifest = Manifest::default();
+        let mut found = Vec::new();
+        for (day, name) in self.part_files()? {
+            let Some(id) = part_number(&name) else { continue };
+            let path = self.folder.join("parts").join(&day).join(&name);
+            manifest.next_part = manifest.next_part.max(id + 1);
+            match Opened::open(&**self.files, &path) {
+                Ok(opened) => found.push((id, day, opened)),
+                Err(StoreError::Damaged { what, .. }) => {
+                    self.quarantine(&mut manifest, &day, id, &what)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // A new part counts only when the segments it was made of are gone: before that, other
+        // parts of the same head may be missing, and the WAL still has everything.
+        let is_open = |wal_segment: u64| segments.iter().any(|number| *number <= wal_segment);
+        let replaced: BTreeSet<u64> =
+            found.iter().flat_map(|(_, _, opened)| opened.table.replaces.iter().copied()).collect();
+        for (id, day, opened) in found {
+            let table = &opened.table;
+            if replaced.contains(&id) || (table.level == 0 && is_open(table.wal_segment)) {
+                continue;
+            }
+            manifest.wal_floor = manifest.wal_floor.max(table.wal_segment + 1);
+            manifest.parts.push(table.info(id, &day, opened.disk_bytes));
+        }
+        manifest.parts.sort_by_key(|info| info.id);
+        if !manifest.parts.is_empty() || why == "damaged" {
+            tracing::error!(why, parts = manifest.parts.len(), "made the manifest anew from parts");
+            manifest.save(&**self.files, self.folder)?;
+        }
+        Ok(manifest)
+    }
+
+    fn quarantine(
+        &self,
+        manifest: &mut Manifest,
+        day: &str,
+        id: u64,
+        what: &str,
+    ) -> Result<(), StoreError> {
+        let from = self.folder.join("parts").join(day).join(part_name(id));
+        let name = quarantine_name(day, id);
+        let to = self.folder.join("quarantine").join(&name);
+        self.files.rename(&from, &to).map_err(StoreError::io(&from))?;
+        tracing::error!(part = %name, what, "moved a damaged part to the quarantine folder");
+        self.counters.quarantined("part");
+        manifest.quarantined.push(format!("{name}: {what}"));
+        Ok(())
+    }
+
+    /// Removes what a crash left: parts that never got into the manifest or have left it.
+    /// Listed parts that are gone are named.
+    fn remove_unlisted(&self, manifest: &mut Manifest) -> Result<(), StoreError> {
+        let mut present = BTreeSet::new();
+        for (day, name) in self.part_files()? {
+            let listed = part_number(&name)
+                .filter(|id| manifest.parts.iter().any(|info| info.id == *id && info.day == day));
+            match listed {
+                Some(id) => {
+                    present.insert(id);
+                }
+                None => {
+                    let folder = self.folder.join("parts").join(&day);
+                    let path = folder.join(&name);
+                    self.files.remove(&path).map_err(StoreError::io(&path))?;
+                    let _ = self.files.remove_folder(&folder);
+                }
+            }
+        }
+        let missing: Vec<PartInfo> =
+            manifest.parts.iter().filter(|info| !present.contains(&info.id)).cloned().collect();
+        for info in missing {
+            tracing::error!(day = %info.day, part = info.id, "a part is missing");
+            self.counters.quarantined("missing");
+            manifest.quarantined.push(format!("{}: missing", quarantine_name(&info.day, info.id)));
+            manifest.parts.retain(|other| other.id != info.id);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn quarantine_name(day: &str, id: u64) -> String {
+    format!("{day}-{}", part_name(id))
+}

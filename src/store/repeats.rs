@@ -1,0 +1,201 @@
+//! Finds exact repeats of entries that have left the head already: sources and clients that
+//! send a batch again after a crash or a lost answer.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::block::{BlockBuf, Wanted};
+use super::error::StoreError;
+use super::head::{Elsewhere, Head};
+use super::part::Part;
+use super::state::HeadUnit;
+use super::store::Shared;
+use super::wal::EntryView;
+use crate::model::{StreamId, Timestamp};
+
+/// Blocks kept open. What is sent again comes in its old order, so few are needed.
+const BLOCKS_MAX: usize = 4;
+
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    ts: Timestamp,
+    frozen_ns: i64,
+}
+
+struct OpenBlock {
+    part: u64,
+    block: usize,
+    buffer: BlockBuf,
+}
+
+/// The newest time of each stream in what was frozen lately. Only an entry that is not newer
+/// is looked for, so streams in order cost one look-up a batch.
+pub(super) struct Repeats {
+    newest: HashMap<StreamId, Newest>,
+    /// Whether the parts that were there at the start have been looked at.
+    primed: bool,
+    blocks: Vec<OpenBlock>,
+    stored: Vec<u8>,
+}
+
+pub(super) struct Now<'a> {
+    repeats: &'a mut Repeats,
+    shared: &'a Shared,
+    sealing: Vec<Arc<HeadUnit>>,
+    parts: Arc<Vec<Arc<Part>>>,
+    now_ns: i64,
+}
+
+fn window_ns(shared: &Shared) -> i64 {
+    i64::try_from(shared.options.thresholds.repeat_window.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl Repeats {
+    pub fn new() -> Repeats {
+        Repeats { newest: HashMap::new(), primed: false, blocks: Vec::new(), stored: Vec::new() }
+    }
+
+    pub fn note_frozen(&mut self, shared: &Shared, head: &Head, now_ns: i64) {
+        let window_ns = window_ns(shared);
+        self.newest.retain(|_, newest| now_ns.saturating_sub(newest.frozen_ns) <= window_ns);
+        self.blocks.clear();
+        for (id, ts) in head.newest() {
+            self.note(id, ts, now_ns);
+        }
+    }
+
+    fn note(&mut self, id: StreamId, ts: Timestamp, frozen_ns: i64) {
+        let newest = self.newest.entry(id).or_insert(Newest { ts, frozen_ns });
+        newest.ts = newest.ts.max(ts);
+        newest.frozen_ns = newest.frozen_ns.max(frozen_ns);
+    }
+
+    /// What is there at this moment.
+    pub fn now<'a>(&'a mut self, shared: &'a Shared, now_ns: i64) -> Now<'a> {
+        let (sealing, parts) = {
+            let state = shared.state.read();
+            (state.sealing.clone(), state.parts.clone())
+        };
+        if !self.primed {
+            self.primed = true;
+            self.prime(shared, &parts, now_ns);
+        }
+        Now { repeats: self, shared, sealing, parts, now_ns }
+    }
+
+    /// After a start the streams of recent parts are not known yet.
+    fn prime(&mut self, shared: &Shared, parts: &[Arc<Part>], now_ns: i64) {
+        let window_ns = window_ns(shared);
+        for part in parts.iter().filter(|part| is_recent(part, now_ns, window_ns)) {
+            match shared.cache.open(part) {
+                Ok(opened) => {
+                    for run in opened.table.blocks.iter().flat_map(|block| &block.runs) {
+                        if let Some(row) = opened.table.streams.get(run.stream as usize) {
+                            self.note(row.meta.id, run.last, part.info.created_ns);
+                        }
+                    }
+                }
+                Err(error) => {
+                    shared.note_fault(part, error);
+                }
+            }
+        }
+    }
+
+    /// The block, laid open; from memory when it was asked for lately.
+    fn block(
+        &mut self,
+        shared: &Shared,
+        part: &Part,
+        at: usize,
+    ) -> Result<Option<&BlockBuf>, StoreError> {
+        let known =
+            self.blocks.iter().position(|open| open.part == part.info.id && open.block == at);
+        if let Some(known) = known {
+            // The last is the one that was used last.
+            self.blocks[known..].rotate_left(1);
+            return Ok(self.blocks.last().map(|open| &open.buffer));
+        }
+        let opened = shared.cache.open(part)?;
+        let Some(row) = opened.table.blocks.get(at) else { return Ok(None) };
+        let mut buffer = if self.blocks.len() >= BLOCKS_MAX {
+            self.blocks.remove(0).buffer
+        } else {
+            BlockBuf::new().map_err(StoreError::io(part.path()))?
+        };
+        let wanted = Wanted { lines: true, metadata: true };
+        opened.read_block(row, wanted, &mut self.stored, &mut buffer)?;
+        self.blocks.push(OpenBlock { part: part.info.id, block: at, buffer });
+        Ok(self.blocks.last().map(|open| &open.buffer))
+    }
+
+    fn part_holds(
+        &mut self,
+        shared: &Shared,
+        part: &Part,
+        id: StreamId,
+        ts: Timestamp,
+        entry: &EntryView<'_>,
+    ) -> Result<bool, StoreError> {
+        let opened = shared.cache.open(part)?;
+        let Some(stream) = opened.table.stream_at(id) else { return Ok(false) };
+        for (at, block) in opened.table.blocks.iter().enumerate() {
+            if ts < block.first || ts > block.last {
+                continue;
+            }
+            let mut start = 0;
+            for run in &block.runs {
+                let rows = start..start + run.rows as usize;
+                start = rows.end;
+                if run.stream != stream || ts < run.first || ts > run.last {
+                    continue;
+                }
+                let Some(buffer) = self.block(shared, part, at)? else { continue };
+                let times = buffer.times().get(rows.clone()).unwrap_or_default();
+                let from = rows.start + times.partition_point(|other| *other < ts.0);
+                let to = rows.start + times.partition_point(|other| *other <= ts.0);
+                let found = (from..to).any(|row| {
+                    buffer.line(row) == entry.line
+                        && buffer.metadata_len(row) == entry.metadata_len
+                        && (0..entry.metadata_len)
+                            .map(|pair| buffer.metadata(row, pair))
+                            .eq(entry.metadata())
+                });
+                if found {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn is_recent(part: &Part, now_ns: i64, window_ns: i64) -> bool {
+    now_ns.saturating_sub(part.info.created_ns) <= window_ns
+}
+
+impl Elsewhere for Now<'_> {
+    fn newest(&mut self, id: StreamId) -> Option<Timestamp> {
+        self.repeats.newest.get(&id).map(|newest| newest.ts)
+    }
+
+    fn holds(&mut self, id: StreamId, ts: Timestamp, entry: &EntryView<'_>) -> bool {
+        if self.sealing.iter().any(|unit| unit.head.holds(id, ts, entry)) {
+            return true;
+        }
+        let window_ns = window_ns(self.shared);
+        let parts = self.parts.clone();
+        parts
+            .iter()
+            .filter(|part| part.first() <= ts && ts <= part.last())
+            .filter(|part| is_recent(part, self.now_ns, window_ns))
+            .any(|part| {
+                // A part that cannot be read cannot tell; a repeat is better than a loss.
+                self.repeats.part_holds(self.shared, part, id, ts, entry).unwrap_or_else(|error| {
+                    self.shared.note_fault(part, error);
+                    false
+                })
+            })
+    }
+}

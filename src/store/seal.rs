@@ -1,0 +1,214 @@
+//! Turns frozen heads into parts, on a thread of its own. A head stays where queries see it
+//! until its parts are in the manifest; then both change places at once, and only then are its
+//! WAL segments removed.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::error::StoreError;
+use super::head::StreamRows;
+use super::manifest::PartInfo;
+use super::part::{About, Part, PartWriter};
+use super::state::HeadUnit;
+use super::store::Shared;
+use super::wal::segment_name;
+use super::writer::Job;
+use crate::model::Timestamp;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+/// A head with entries of more days than this (clocks gone wrong, old files read in) puts the
+/// oldest of them together, so that it does not become thousands of parts.
+const DAYS_MAX: usize = 16;
+/// How often the age of the head is looked at, and how long a failed seal waits.
+const TICK: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Signals {
+    woken: bool,
+    failures: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Sealer {
+    signals: Mutex<Signals>,
+    wake: Condvar,
+    settled: Condvar,
+}
+
+impl Sealer {
+    pub fn wake(&self) {
+        self.signals.lock().woken = true;
+        self.wake.notify_one();
+    }
+
+    fn settle(&self, failed: bool) {
+        self.signals.lock().failures += u64::from(failed);
+        self.settled.notify_all();
+    }
+}
+
+/// The day of a time, as folders are named.
+pub(super) fn day_name(ts: Timestamp) -> String {
+    ts.to_datetime().format("%Y-%m-%d").to_string()
+}
+
+pub(super) fn run(shared: &Shared) {
+    while !shared.closing.load(Ordering::Relaxed) {
+        let oldest = shared.state.read().sealing.first().cloned();
+        let failed = match oldest {
+            Some(unit) => {
+                // Whatever the index does, the head must stay and be tried again.
+                let sealed = catch_unwind(AssertUnwindSafe(|| seal(shared, &unit)))
+                    .unwrap_or_else(|_| Err(StoreError::Index("it panicked".to_owned())));
+                let failed = sealed.is_err();
+                shared.note_seal(sealed.err());
+                shared.sealer.settle(failed);
+                failed
+            }
+            None => false,
+        };
+        let more = !failed && !shared.state.read().sealing.is_empty();
+        if !more {
+            let mut signals = shared.sealer.signals.lock();
+            if failed || !signals.woken {
+                shared.sealer.wake.wait_for(&mut signals, TICK);
+            }
+            signals.woken = false;
+            drop(signals);
+            freeze_when_old(shared);
+        }
+    }
+    shared.sealer.settle(true);
+}
+
+fn freeze_when_old(shared: &Shared) {
+    let unit = shared.state.read().active.clone();
+    let age_max_ns = shared.options.thresholds.seal_after.as_nanos();
+    let age_ns = unit.age_ns(shared.options.clock.now_ns());
+    if !unit.head.is_empty() && u128::try_from(age_ns).unwrap_or_default() >= age_max_ns {
+        // A closed queue means that the store is closing.
+        let _ = shared.queue.push(Job::Freeze { answer: None }, u64::MAX);
+    }
+}
+
+/// Waits until nothing is left to be sealed, or a seal has failed.
+pub(super) fn wait_sealed(shared: &Shared) -> Result<(), StoreError> {
+    let failures = shared.sealer.signals.lock().failures;
+    loop {
+        if shared.state.read().sealing.is_empty() {
+            return Ok(());
+        }
+        let mut signals = shared.sealer.signals.lock();
+        if signals.failures > failures {
+            let why = shared.degraded.seal.lock().clone();
+            return Err(StoreError::Seal(why.unwrap_or_else(|| "the store is closed".to_owned())));
+        }
+        shared.sealer.settled.wait_for(&mut signals, Duration::from_millis(50));
+    }
+}
+
+fn seal(shared: &Shared, unit: &Arc<HeadUnit>) -> Result<(), StoreError> {
+    let streams = unit.head.all_rows();
+    let mut infos = Vec::new();
+    for days in day_groups(&streams) {
+        infos.push(write_part(shared, unit, &streams, days)?);
+    }
+    commit(shared, unit, infos)
+}
+
+/// Days as (first, last), both inclusive, in order.
+fn day_groups(streams: &[StreamRows]) -> Vec<(i64, i64)> {
+    let mut days = BTreeSet::new();
+    for stream in streams {
+        let mut refs = stream.refs.as_slice();
+        while let Some(first) = refs.first() {
+            let day = first.ts.0.div_euclid(DAY_NS);
+            days.insert(day);
+            let next = refs.partition_point(|entry| entry.ts.0.div_euclid(DAY_NS) <= day);
+            refs = refs.get(next..).unwrap_or_default();
+        }
+    }
+    let days: Vec<i64> = days.into_iter().collect();
+    let together = days.len().saturating_sub(DAYS_MAX - 1);
+    let (old, new) = days.split_at(if together > 1 { together } else { 0 });
+    let mut groups = Vec::new();
+    if let (Some(first), Some(last)) = (old.first(), old.last()) {
+        groups.push((*first, *last));
+    }
+    groups.extend(new.iter().map(|day| (*day, *day)));
+    groups
+}
+
+fn write_part(
+    shared: &Shared,
+    unit: &HeadUnit,
+    streams: &[StreamRows],
+    days: (i64, i64),
+) -> Result<PartInfo, StoreError> {
+    let id = shared.next_part_id();
+    let about = About {
+        id,
+        day: day_name(Timestamp(days.1.saturating_mul(DAY_NS))),
+        created_ns: shared.options.clock.now_ns(),
+        level: 0,
+        order: id,
+        replaces: Vec::new(),
+        wal_segment: unit.last_segment(),
+        block_bytes: shared.options.thresholds.block_bytes,
+    };
+    let mut writer = PartWriter::create(&shared.files, &shared.parts_folder(), about)?;
+    let written = streams.iter().try_for_each(|stream| {
+        let day_of = |ts: Timestamp| ts.0.div_euclid(DAY_NS);
+        let from = stream.refs.partition_point(|entry| day_of(entry.ts) < days.0);
+        let to = stream.refs.partition_point(|entry| day_of(entry.ts) <= days.1);
+        let refs = stream.refs.get(from..to).unwrap_or_default();
+        if refs.is_empty() {
+            return Ok(());
+        }
+        writer.start_stream(&stream.tenant, &stream.meta);
+        refs.iter().try_for_each(|entry| {
+            let view = stream.entry(*entry);
+            writer.push(entry.ts, view.line, view.metadata())
+        })
+    });
+    match written {
+        Ok(()) => writer.finish(),
+        Err(error) => {
+            writer.abandon();
+            Err(error)
+        }
+    }
+}
+
+fn commit(shared: &Shared, unit: &Arc<HeadUnit>, infos: Vec<PartInfo>) -> Result<(), StoreError> {
+    let parts: Vec<Arc<Part>> = infos
+        .iter()
+        .map(|info| Part::new(&shared.files, &shared.parts_folder(), info.clone()))
+        .collect();
+    let floor = unit.last_segment() + 1;
+    // When saving fails it is not known which manifest a crash would leave, so the parts must
+    // stay; if they are not listed in the end, the next start removes them.
+    shared.change_parts(
+        |manifest| {
+            manifest.parts.extend(infos);
+            manifest.positions.clone_from(&unit.positions.lock());
+            manifest.wal_floor = floor;
+        },
+        |state| {
+            state.sealing.retain(|other| !Arc::ptr_eq(other, unit));
+            let mut all = state.parts.as_ref().clone();
+            all.extend(parts);
+            state.parts = Arc::new(all);
+        },
+    )?;
+    for segment in unit.segments.lock().iter() {
+        // One that stays is removed at the next start.
+        let _ = shared.files.remove(&shared.wal_folder().join(segment_name(*segment)));
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! What a query sees: heads and parts at one moment. Taking a snapshot clones a few pointers;
+//! each entry is in exactly one of the places of a snapshot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::head::Head;
+use super::part::Part;
+
+/// A head and the WAL segments its entries are in.
+#[derive(Debug)]
+pub struct HeadUnit {
+    pub head: Head,
+    pub segments: Mutex<Vec<u64>>,
+    /// When the first entry came; `i64::MAX` while empty.
+    first_added_ns: AtomicI64,
+    /// Source positions as of the end of the last segment, set when the head is frozen.
+    pub positions: Mutex<BTreeMap<String, String>>,
+}
+
+impl HeadUnit {
+    pub fn new(segment: u64) -> Arc<HeadUnit> {
+        Arc::new(HeadUnit {
+            head: Head::default(),
+            segments: Mutex::new(vec![segment]),
+            first_added_ns: AtomicI64::new(i64::MAX),
+            positions: Mutex::default(),
+        })
+    }
+
+    pub fn note_added(&self, now_ns: i64) {
+        self.first_added_ns.fetch_min(now_ns, Ordering::Relaxed);
+    }
+
+    pub fn age_ns(&self, now_ns: i64) -> i64 {
+        now_ns.saturating_sub(self.first_added_ns.load(Ordering::Relaxed)).max(0)
+    }
+
+    pub fn last_segment(&self) -> u64 {
+        self.segments.lock().iter().copied().max().unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Takes in new entries.
+    pub active: Arc<HeadUnit>,
+    /// Frozen, waiting to become parts; oldest first.
+    pub sealing: Vec<Arc<HeadUnit>>,
+    pub parts: Arc<Vec<Arc<Part>>>,
+}
+
+impl State {
+    pub fn holds(&self, part: u64) -> bool {
+        self.parts.iter().any(|other| other.info.id == part)
+    }
+
+    /// All heads, oldest first.
+    pub fn heads(&self) -> impl DoubleEndedIterator<Item = &Arc<HeadUnit>> {
+        self.sealing.iter().chain(std::iter::once(&self.active))
+    }
+}

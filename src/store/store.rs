@@ -1,0 +1,323 @@
+//! The store as its users hold it: opening, appending, positions, closing.
+
+use std::any::Any;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::JoinHandle;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{broadcast, oneshot};
+
+use super::counters::Counters;
+use super::error::{AppendError, StoreError};
+use super::files::Files;
+use super::manifest::Manifest;
+use super::options::StoreOptions;
+use super::part::{Part, PartCache};
+use super::read::ReadError;
+use super::recover::{quarantine_name, recover};
+use super::repeats::Repeats;
+use super::seal::{self, Sealer};
+use super::state::State;
+use super::tail::{Tail, TailBatch};
+use super::wal::{Record, Segment};
+use super::writer::{Appended, Job, Positions, Queue, Writer};
+use crate::limits::WAL_RECORD_BYTES_MAX;
+use crate::model::Batch;
+use crate::redact::Redacted;
+
+/// Lines kept on one disk. `open` starts the thread that writes the WAL and the one that seals
+/// heads into parts; `close` stops them. Compaction and retention run when they are called.
+pub struct Store {
+    pub(super) shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the threads of the store and its callers share.
+pub(super) struct Shared {
+    pub options: StoreOptions,
+    pub files: Arc<dyn Files>,
+    pub state: RwLock<State>,
+    /// Held while the manifest is replaced; never while waiting for anything else.
+    pub manifest: Mutex<Manifest>,
+    pub queue: Queue,
+    pub sealer: Sealer,
+    pub positions: RwLock<Positions>,
+    pub tail: Tail,
+    pub cache: PartCache,
+    pub counters: Counters,
+    pub degraded: Degraded,
+    pub last_compaction_ns: AtomicI64,
+    pub compacting: Mutex<()>,
+    pub closing: AtomicBool,
+    /// Dropped last, when nobody touches the folder any more.
+    _lock: Box<dyn Any + Send + Sync>,
+}
+
+/// Why the store does less than it should, if it does.
+#[derive(Debug, Default)]
+pub(super) struct Degraded {
+    pub wal: Mutex<Option<String>>,
+    pub seal: Mutex<Option<String>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("data_dir", &self.shared.options.data_dir).finish()
+    }
+}
+
+impl Shared {
+    pub fn wal_folder(&self) -> PathBuf {
+        self.options.data_dir.join("wal")
+    }
+
+    /// What the WAL takes on disk.
+    pub fn wal_bytes(&self) -> u64 {
+        let listed = self.files.list(&self.wal_folder()).unwrap_or_default();
+        listed.iter().map(|file| file.bytes).sum()
+    }
+
+    pub fn parts_folder(&self) -> PathBuf {
+        self.options.data_dir.join("parts")
+    }
+
+    /// Numbers are never used twice in one run, so that no file that may still be listed after
+    /// a failed save is written over.
+    pub fn next_part_id(&self) -> u64 {
+        let mut manifest = self.manifest.lock();
+        let id = manifest.next_part;
+        manifest.next_part += 1;
+        id
+    }
+
+    /// Replaces the manifest on disk, then what queries see. When the first fails nothing has
+    /// changed.
+    pub fn change_parts(
+        &self,
+        change: impl FnOnce(&mut Manifest),
+        swap: impl FnOnce(&mut State),
+    ) -> Result<(), StoreError> {
+        let mut manifest = self.manifest.lock();
+        let mut changed = manifest.clone();
+        change(&mut changed);
+        changed.save(&*self.files, &self.options.data_dir)?;
+        *manifest = changed;
+        swap(&mut self.state.write());
+        Ok(())
+    }
+
+    /// What a reader is told of a part that could not be read. A damaged one is moved aside, so
+    /// that this query fails and the next ones have the rest.
+    pub fn note_fault(&self, part: &Arc<Part>, error: StoreError) -> ReadError {
+        match error {
+            StoreError::Damaged { .. } | StoreError::Index(_) | StoreError::Newer { .. } => {
+                self.quarantine(part, &error.to_string());
+                ReadError::Damaged(error.to_string())
+            }
+            StoreError::Io { source, .. } => ReadError::Io(source),
+            other => ReadError::Damaged(other.to_string()),
+        }
+    }
+
+    fn quarantine(&self, part: &Arc<Part>, what: &str) {
+        let id = part.info.id;
+        let name = quarantine_name(&part.info.day, id);
+        if !self.manifest.lock().parts.iter().any(|info| info.id == id) {
+            return;
+        }
+        let changed = self.change_parts(
+            |manifest| {
+                manifest.parts.retain(|info| info.id != id);
+                manifest.quarantined.push(format!("{name}: {what}"));
+            },
+            |state| {
+                let rest = state.parts.iter().filter(|other| other.info.id != id);
+                state.parts = Arc::new(rest.cloned().collect());
+            },
+        );
+        self.cache.forget(id);
+        match changed {
+            Ok(()) => {
+                let to = self.options.data_dir.join("quarantine").join(&name);
+                if let Err(error) = self.files.rename(part.path(), &to) {
+                    tracing::error!(part = %name, %error, "damaged part could not be moved");
+                }
+                self.counters.quarantined("part");
+                tracing::error!(part = %name, what, "moved a damaged part to the quarantine folder");
+            }
+            Err(error) => {
+                tracing::error!(part = %name, what, %error, "damaged part could not be taken out");
+            }
+        }
+    }
+
+    pub fn note_seal(&self, failed: Option<StoreError>) {
+        let mut degraded = self.degraded.seal.lock();
+        let text = failed.map(|error| error.to_string());
+        if text.is_some() && *degraded != text {
+            tracing::error!(error = text.as_deref(), "the head could not be sealed; trying again");
+        }
+        *degraded = text;
+    }
+
+    pub fn next_segment(&self, number: u64) -> Result<Segment, AppendError> {
+        Segment::create(&*self.files, &self.wal_folder(), number)
+            .map_err(|error| AppendError::from_io(&error))
+    }
+
+    /// Refuses what would take the last free space, and what memory has no room for.
+    pub fn check_room(&self, bytes: u64) -> Result<(), AppendError> {
+        if self.state.read().sealing.len() > self.options.thresholds.sealing_heads_max {
+            return Err(AppendError::Full);
+        }
+        let free = self.files.free_bytes(&self.options.data_dir).unwrap_or(u64::MAX);
+        if free < self.options.retention.disk_free_stop_bytes.saturating_add(bytes) {
+            return Err(AppendError::DiskFull);
+        }
+        Ok(())
+    }
+
+    pub fn note_wal(&self, refused: Option<&AppendError>) {
+        let mut degraded = self.degraded.wal.lock();
+        match refused {
+            None => *degraded = None,
+            Some(error) => {
+                self.counters.refused(error);
+                let text = error.to_string();
+                if !matches!(error, AppendError::Full) && degraded.as_ref() != Some(&text) {
+                    tracing::error!(error = %text, "batches are refused");
+                    *degraded = Some(text);
+                }
+            }
+        }
+    }
+}
+
+impl Store {
+    pub fn open(options: StoreOptions) -> Result<Arc<Store>, StoreError> {
+        let files = options.files.clone();
+        let folder = options.data_dir.clone();
+        for part in ["", "wal", "parts", "quarantine"] {
+            let path = folder.join(part);
+            files.create_folder(&path).map_err(StoreError::io(&path))?;
+        }
+        let lock_path = folder.join("lock");
+        let lock = files.lock(&lock_path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => StoreError::Locked { path: folder.clone() },
+            _ => StoreError::io(&lock_path)(error),
+        })?;
+        let counters = Counters::new(&options.metrics);
+        let recovered = recover(&files, &folder, &counters, options.clock.now_ns())?;
+        let wal = folder.join("wal");
+        let segment =
+            Segment::create(&*files, &wal, recovered.next_segment).map_err(StoreError::io(&wal))?;
+        recovered.unit.segments.lock().push(segment.number);
+        let state =
+            State { active: recovered.unit, sealing: Vec::new(), parts: Arc::new(recovered.parts) };
+        let shared = Arc::new(Shared {
+            files,
+            state: RwLock::new(state),
+            manifest: Mutex::new(recovered.manifest),
+            queue: Queue::default(),
+            sealer: Sealer::default(),
+            positions: RwLock::new(recovered.positions),
+            tail: Tail::default(),
+            cache: PartCache::new(options.thresholds.cache_bytes_max),
+            counters,
+            degraded: Degraded::default(),
+            last_compaction_ns: AtomicI64::new(0),
+            compacting: Mutex::new(()),
+            closing: AtomicBool::new(false),
+            _lock: lock,
+            options,
+        });
+        let writer = Writer::new(shared.clone(), segment, Repeats::new(), recovered.replayed);
+        let writing = std::thread::Builder::new()
+            .name("store-wal".to_owned())
+            .spawn(move || writer.run())
+            .map_err(StoreError::io(&folder))?;
+        let for_sealing = shared.clone();
+        let sealing = std::thread::Builder::new()
+            .name("store-seal".to_owned())
+            .spawn(move || seal::run(&for_sealing))
+            .map_err(StoreError::io(&folder))?;
+        Ok(Arc::new(Store { shared, threads: Mutex::new(vec![writing, sealing]) }))
+    }
+
+    /// Stores a batch. Once this returns `Ok` the entries are safe on disk, seen by queries
+    /// and tails, and the positions of the batch have moved.
+    pub async fn append(&self, batch: Redacted<Batch>) -> Result<Appended, AppendError> {
+        let answer = self.send(batch.into_inner())?;
+        answer.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// The same for callers outside an async runtime.
+    pub fn append_blocking(&self, batch: Redacted<Batch>) -> Result<Appended, AppendError> {
+        let answer = self.send(batch.into_inner())?;
+        answer.blocking_recv().unwrap_or(Err(AppendError::Closed))
+    }
+
+    fn send(
+        &self,
+        batch: Batch,
+    ) -> Result<oneshot::Receiver<Result<Appended, AppendError>>, AppendError> {
+        let record = Record::encode(&batch);
+        let bytes = record.bytes().len();
+        if bytes > WAL_RECORD_BYTES_MAX {
+            return Err(AppendError::TooLarge { bytes, bytes_max: WAL_RECORD_BYTES_MAX });
+        }
+        let (answer, receiver) = oneshot::channel();
+        let bytes_max = self.shared.options.thresholds.queue_bytes_max;
+        self.shared
+            .queue
+            .push(Job::Append { record, batch, answer }, bytes_max)
+            .inspect_err(|error| self.shared.counters.refused(error))?;
+        Ok(receiver)
+    }
+
+    pub fn position(&self, source: &str) -> Option<String> {
+        self.shared.positions.read().get(source)
+    }
+
+    /// Positions of sources whose name starts with `prefix`, sorted by name.
+    pub fn positions(&self, prefix: &str) -> Vec<(String, String)> {
+        self.shared.positions.read().with_prefix(prefix)
+    }
+
+    /// Batches from now on, each after it is safe on disk.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<TailBatch>> {
+        self.shared.tail.subscribe()
+    }
+
+    /// Seals the head and waits until it is in parts.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let (answer, frozen) = oneshot::channel();
+        self.shared
+            .queue
+            .push(Job::Freeze { answer: Some(answer) }, u64::MAX)
+            .map_err(|_| StoreError::Closed)?;
+        frozen.blocking_recv().map_err(|_| StoreError::Closed)?;
+        seal::wait_sealed(&self.shared)
+    }
+
+    /// Takes no more batches, writes those that wait, and stops the threads. Entries of the
+    /// head stay in the WAL; the next start reads them from there.
+    pub fn close(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        self.shared.queue.close();
+        self.shared.sealer.wake();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

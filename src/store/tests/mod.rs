@@ -1,0 +1,4 @@
+//! The store as a whole.
+
+mod model;
+mod support;

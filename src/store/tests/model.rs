@@ -1,0 +1,123 @@
+//! Random operations on the store and on a plain model of it must look the same.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::support::*;
+use crate::clock::SimClock;
+use crate::model::{Entry, Matcher, TimeRange, Timestamp};
+use crate::store::files::faulty::FaultyFiles;
+use crate::store::read::{LogRead, MemoryLogs, Order};
+
+#[derive(Debug, Clone)]
+enum Op {
+    Append(Vec<(usize, i64, String, bool)>),
+    Flush,
+    Reopen,
+    Compact,
+}
+
+const APPS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn op() -> impl Strategy<Value = Op> {
+    let hour = 3_600_000_000_000i64;
+    let entry = (0..APPS.len(), -6i64..6, 0i64..4, "[ab ]{0,5}|x{30}", any::<bool>()).prop_map(
+        move |(app, hours, ns, line, metadata)| (app, DAY0 + hours * hour + ns, line, metadata),
+    );
+    prop_oneof![
+        6 => prop::collection::vec(entry, 1..30).prop_map(Op::Append),
+        2 => Just(Op::Flush),
+        1 => Just(Op::Reopen),
+        2 => Just(Op::Compact),
+    ]
+}
+
+fn entry(ts: i64, line: &str, metadata: bool) -> Entry {
+    let mut entry = Entry::new(Timestamp(ts), line);
+    if metadata {
+        entry.metadata.push(("detected_level".into(), "info".into()));
+    }
+    entry
+}
+
+fn same(store: &dyn LogRead, model: &MemoryLogs) {
+    assert_eq!(all(store), all(model));
+    for (matcher, from, to) in [
+        (Matcher::eq("app", "a"), i64::MIN, i64::MAX),
+        (Matcher::eq("env", "test"), DAY0, DAY0 + 2),
+        (Matcher::eq("app", "b"), DAY0 - 7_200_000_000_000, DAY0 + 1),
+    ] {
+        let range = TimeRange::new(Timestamp(from), Timestamp(to));
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            let mut request = request(vec![matcher.clone()], range);
+            request.order = order;
+            assert_eq!(collect(store, &request), collect(model, &request));
+            request.need_lines = false;
+            request.need_metadata = false;
+            let (mut ours, mut theirs) = (Collect::default(), Collect::default());
+            let stats = store.scan(&request, &mut ours).unwrap();
+            let expect = model.scan(&request, &mut theirs).unwrap();
+            assert_eq!(ours.lines_bytes, theirs.lines_bytes);
+            assert_eq!((stats.rows, stats.streams), (expect.rows, expect.streams));
+        }
+    }
+    let whole = |logs: &dyn LogRead| {
+        let mut streams = logs.streams(TENANT, &[], TimeRange::ALL).unwrap();
+        streams.iter_mut().for_each(|stats| stats.chunks = 0);
+        streams
+    };
+    assert_eq!(whole(store), whole(model));
+    let range = TimeRange::new(Timestamp(DAY0), Timestamp(DAY0 + 3));
+    let ours = store.streams(TENANT, &[], range).unwrap();
+    for stats in model.streams(TENANT, &[], range).unwrap() {
+        let found = ours.iter().find(|other| other.stream == stats.stream).unwrap();
+        assert!(found.entries >= stats.entries && found.bytes >= stats.bytes);
+        assert!(found.first <= stats.first && found.last >= stats.last);
+    }
+}
+
+fn run(ops: Vec<Op>) {
+    let clock = SimClock::new(DAY0);
+    let files = FaultyFiles::default();
+    let open_store = || open(options(Arc::new(files.clone()), &clock));
+    let mut store = open_store();
+    let mut model = MemoryLogs::default();
+    for (step, op) in ops.into_iter().enumerate() {
+        match op {
+            Op::Append(rows) => {
+                let before = all(&model).len();
+                let mut entries = Vec::new();
+                for (app, ts, line, metadata) in &rows {
+                    let entry = entry(*ts, line, *metadata);
+                    model.add(TENANT, &labels(APPS[*app]), entry.clone());
+                    entries.push((APPS[*app], entry));
+                }
+                let position = step.to_string();
+                let appended =
+                    store.append_blocking(batch(entries, Some(("file:x", &position)))).unwrap();
+                assert_eq!(appended.entries as usize, all(&model).len() - before);
+                assert_eq!((appended.entries + appended.repeats) as usize, rows.len());
+                assert_eq!(store.position("file:x"), Some(position));
+            }
+            Op::Flush => store.flush().unwrap(),
+            Op::Reopen => {
+                let positions = store.positions("");
+                store.close();
+                drop(store);
+                store = open_store();
+                assert_eq!(store.positions(""), positions);
+            }
+            Op::Compact => while store.compact_once().unwrap().is_some() {},
+        }
+        same(&*store, &model);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn the_store_is_as_its_model(ops in prop::collection::vec(op(), 1..14)) {
+        run(ops);
+    }
+}

@@ -1,0 +1,99 @@
+//! What tests of the store share.
+
+use std::sync::Arc;
+
+use crate::clock::SimClock;
+use crate::metrics::Metrics;
+use crate::model::{Batch, Entry, Labels, Matcher, Position, TimeRange, Timestamp};
+use crate::redact::Redacted;
+use crate::store::files::Files;
+use crate::store::read::*;
+use crate::store::{Store, StoreOptions, Thresholds};
+
+pub const TENANT: &str = "fake";
+/// 2026-11-20T00:00:00Z
+pub const DAY0: i64 = 1_795_132_800_000_000_000;
+
+pub fn options(files: Arc<dyn Files>, clock: &SimClock) -> StoreOptions {
+    let mut options = StoreOptions::new("/data", clock.shared(), &Metrics::default());
+    options.files = files;
+    options.thresholds = Thresholds { block_bytes: 600, ..Thresholds::default() };
+    options.retention.disk_free_stop_bytes = 0;
+    options.retention.disk_free_min_bytes = 0;
+    options
+}
+
+pub fn labels(app: &str) -> Labels {
+    Labels::from_pairs([("app", app), ("env", "test")])
+}
+
+pub fn batch(entries: Vec<(&str, Entry)>, position: Option<(&str, &str)>) -> Redacted<Batch> {
+    let mut batch = Batch::new(TENANT);
+    for (app, entry) in entries {
+        batch.push(&labels(app), entry);
+    }
+    batch.positions.extend(
+        position.map(|(source, value)| Position { source: source.into(), value: value.into() }),
+    );
+    Redacted::for_test(batch)
+}
+
+pub fn request(matchers: Vec<Matcher>, range: TimeRange) -> ScanRequest {
+    ScanRequest {
+        tenant: TENANT.to_owned(),
+        matchers,
+        range,
+        hints: Hints::default(),
+        order: Order::Any,
+        cancel: Cancel::default(),
+        bytes_max: u64::MAX,
+        need_lines: true,
+        need_metadata: true,
+    }
+}
+
+pub type Row = (String, i64, String, Vec<(String, String)>);
+
+#[derive(Default)]
+pub struct Collect {
+    pub rows: Vec<Row>,
+    pub lines_bytes: usize,
+}
+
+impl RowSink for Collect {
+    fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
+        let mut before = Timestamp::MIN;
+        for row in 0..rows.len() {
+            assert!(before <= rows.ts(row), "rows come in time order");
+            before = rows.ts(row);
+            let metadata = (0..rows.metadata_len(row))
+                .map(|at| rows.metadata(row, at))
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .collect();
+            self.lines_bytes += rows.line_bytes(row);
+            self.rows.push((
+                stream.labels.to_string(),
+                rows.ts(row).0,
+                rows.line(row).to_owned(),
+                metadata,
+            ));
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+/// All rows of a scan, sorted.
+pub fn collect(logs: &dyn LogRead, request: &ScanRequest) -> Vec<Row> {
+    let mut sink = Collect::default();
+    logs.scan(request, &mut sink).unwrap();
+    sink.rows.sort();
+    sink.rows
+}
+
+pub fn all(logs: &dyn LogRead) -> Vec<Row> {
+    collect(logs, &request(Vec::new(), TimeRange::ALL))
+}
+
+pub fn open(options: StoreOptions) -> Arc<Store> {
+    Store::open(options).unwrap()
+}
