@@ -24,7 +24,7 @@ pub(super) struct Data {
 impl Data {
     pub fn new(job: &Job, external_url: &str, clean: Clean) -> Data {
         let pairs = |map: &BTreeMap<String, String>| {
-            Kv::new(map.iter().map(|(name, value)| (name.as_str(), value.as_str())), clean)
+            Kv::value(map.iter().map(|(name, value)| (name.as_str(), value.as_str())), clean)
         };
         let is_firing = job.alerts.iter().any(|alert| !alert.is_resolved());
         let fields = BTreeMap::from([
@@ -32,10 +32,10 @@ impl Data {
             ("Status", if is_firing { "firing" } else { "resolved" }.into()),
             ("Alerts", Value::object(Alerts::new(&job.alerts, clean))),
             ("GroupLabels", pairs(&job.group_labels)),
-            ("CommonLabels", Kv::new(common(&job.alerts, |alert| &alert.labels).iter(), clean)),
+            ("CommonLabels", Kv::value(common(&job.alerts, |alert| &alert.labels).iter(), clean)),
             (
                 "CommonAnnotations",
-                Kv::new(common(&job.alerts, |alert| &alert.annotations).iter(), clean),
+                Kv::value(common(&job.alerts, |alert| &alert.annotations).iter(), clean),
             ),
             ("RouteLabels", pairs(&job.route_labels)),
             ("ExternalURL", external_url.into()),
@@ -58,7 +58,7 @@ impl Object for Data {
 }
 
 /// What all alerts agree on.
-pub(super) fn common(alerts: &[Alert], of: fn(&Alert) -> &Labels) -> Labels {
+pub(super) fn common(alerts: &[Arc<Alert>], of: fn(&Alert) -> &Labels) -> Labels {
     let Some((first, others)) = alerts.split_first() else { return Labels::default() };
     Labels::from_pairs(
         of(first)
@@ -76,7 +76,7 @@ struct Alerts {
 }
 
 impl Alerts {
-    fn new(alerts: &[Alert], clean: Clean) -> Alerts {
+    fn new(alerts: &[Arc<Alert>], clean: Clean) -> Alerts {
         let part = |wanted: fn(&Alert) -> bool| {
             Arc::new(
                 alerts
@@ -118,8 +118,8 @@ fn one(alert: &Alert, clean: Clean) -> Value {
     });
     let fields = [
         ("Status", if alert.is_resolved() { "resolved" } else { "firing" }.into()),
-        ("Labels", Kv::new(alert.labels.iter(), clean)),
-        ("Annotations", Kv::new(alert.annotations.iter(), clean)),
+        ("Labels", Kv::value(alert.labels.iter(), clean)),
+        ("Annotations", Kv::value(alert.annotations.iter(), clean)),
         ("StartsAt", time(alert.starts_at_ns)),
         ("EndsAt", time(alert.ends_at_ns.unwrap_or(ZERO_TIME.0))),
         ("GeneratorURL", alert.generator_url.as_str().into()),
@@ -136,7 +136,7 @@ fn one(alert: &Alert, clean: Clean) -> Value {
 struct Kv(BTreeMap<String, String>);
 
 impl Kv {
-    fn new<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>, clean: Clean) -> Value {
+    fn value<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>, clean: Clean) -> Value {
         Value::object(Kv(pairs.map(|(name, value)| (name.to_owned(), clean(value))).collect()))
     }
 

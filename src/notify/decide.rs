@@ -1,10 +1,11 @@
 //! Which groups have something to tell, from the state and the time alone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::inhibit::inhibited_by;
+use super::inhibit::Inhibitor;
 use super::settings::Settings;
 use super::silence::Silences;
 use super::state::{State, Told, Tracked};
@@ -40,7 +41,7 @@ pub(super) struct Decision {
     pub receiver: String,
     pub integration: usize,
     pub reason: Reason,
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<Arc<Alert>>,
 }
 
 /// What a group's receiver knows against what is now.
@@ -70,8 +71,9 @@ pub(super) fn need(
     (told.at_ns.saturating_add(repeat_ns) <= now_ns).then_some(Reason::Repeat)
 }
 
-/// Goes through the groups whose time has come. Gives the messages to send; the state already
-/// counts them as told, so both must be saved together.
+/// Goes through the groups whose time has come. Gives the messages to send, and whether
+/// something changed that must survive a restart: the state counts the messages as told, so
+/// both must be saved together. Timers alone need not be saved.
 pub(super) fn flush_due(
     state: &mut State,
     settings: &Settings,
@@ -85,25 +87,43 @@ pub(super) fn flush_due(
         .map(|(key, _)| key.clone())
         .collect();
     let mut decisions = Vec::new();
+    if due.is_empty() {
+        return (decisions, false);
+    }
+    let moment = Moment {
+        settings,
+        silences,
+        inhibitor: Inhibitor::new(&settings.inhibit_rules, state),
+        now_ns,
+    };
+    let mut is_changed = false;
     for key in &due {
-        flush(state, settings, silences, key, now_ns, &mut decisions);
+        is_changed |= flush(state, &moment, key, &mut decisions);
     }
-    if !due.is_empty() {
-        state.settle_resolved();
-    }
-    (decisions, !due.is_empty())
+    state.settle_resolved();
+    (decisions, is_changed)
 }
 
-fn flush(
-    state: &mut State,
-    settings: &Settings,
-    silences: &Silences,
-    key: &str,
+/// What does not change while groups are gone through.
+struct Moment<'a> {
+    settings: &'a Settings,
+    silences: &'a Silences,
+    inhibitor: Inhibitor<'a>,
     now_ns: i64,
-    decisions: &mut Vec<Decision>,
-) {
-    let Some(group) = state.groups.get(key) else { return };
-    let Some(route) = settings.root.by_id(&group.route) else { return };
+}
+
+impl Moment<'_> {
+    fn holds_back(&self, known: &Tracked) -> bool {
+        let labels = &known.alert.labels;
+        !self.silences.covering(labels, self.now_ns).is_empty()
+            || !self.inhibitor.hiding(labels).is_empty()
+    }
+}
+
+fn flush(state: &mut State, moment: &Moment, key: &str, decisions: &mut Vec<Decision>) -> bool {
+    let Moment { settings, now_ns, .. } = *moment;
+    let Some(group) = state.groups.get(key) else { return false };
+    let Some(route) = settings.root.by_id(&group.route) else { return false };
     let next_flush_ns = {
         let next = group.next_flush_ns.saturating_add(route.group_interval_ns);
         if next > now_ns { next } else { now_ns.saturating_add(route.group_interval_ns) }
@@ -113,7 +133,7 @@ fn flush(
         if let Some(group) = state.groups.get_mut(key) {
             group.next_flush_ns = next_flush_ns;
         }
-        return;
+        return false;
     }
     let mut firing = BTreeSet::new();
     let mut resolved = BTreeSet::new();
@@ -131,7 +151,7 @@ fn flush(
         // The end of an alert that was told of is told even under a silence: someone may be
         // working on it.
         let must_hear = is_resolved && is_told;
-        if !must_hear && is_held_back(state, settings, silences, known, now_ns) {
+        if !must_hear && moment.holds_back(known) {
             continue;
         }
         if is_resolved {
@@ -161,7 +181,7 @@ fn flush(
             let is_event = |id: &String| !told.as_ref().is_some_and(|told| told.knows(id));
             let chosen =
                 firing.iter().chain(resolved.iter().filter(|id| send_resolved || is_event(id)));
-            let alerts: Vec<Alert> = chosen
+            let alerts: Vec<Arc<Alert>> = chosen
                 .filter_map(|id| state.alerts.get(id).map(|known| known.alert.clone()))
                 .collect();
             if !alerts.is_empty() {
@@ -171,7 +191,7 @@ fn flush(
             }
         }
     }
-    let Some(group) = state.groups.get_mut(key) else { return };
+    let Some(group) = state.groups.get_mut(key) else { return false };
     group.next_flush_ns = next_flush_ns;
     group.members.retain(|id| !over.contains(id));
     if is_told {
@@ -184,22 +204,7 @@ fn flush(
     if group.members.is_empty() {
         state.groups.remove(key);
     }
-}
-
-pub(super) fn is_held_back(
-    state: &State,
-    settings: &Settings,
-    silences: &Silences,
-    known: &Tracked,
-    now_ns: i64,
-) -> bool {
-    let labels = &known.alert.labels;
-    !silences.covering(labels, now_ns).is_empty()
-        || !inhibited_by(&settings.inhibit_rules, labels, firing(state)).is_empty()
-}
-
-pub(super) fn firing(state: &State) -> impl Iterator<Item = (&String, &Tracked)> + Clone {
-    state.alerts.iter().filter(|(_, known)| !known.alert.is_resolved())
+    is_told || !over.is_empty()
 }
 
 #[cfg(test)]

@@ -69,10 +69,6 @@ pub(super) fn no_mentions(text: &str) -> String {
     out
 }
 
-pub(super) fn unchanged(text: &str) -> String {
-    text.to_owned()
-}
-
 fn is_broadcast(after_at: &str) -> bool {
     ["channel", "here", "everyone", "group"].iter().any(|word| {
         after_at.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))

@@ -1,13 +1,14 @@
 //! What others ask of the notifier while it runs: lists for the API, silences, tests, reload.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::NotifyError;
-use super::decide::{Reason, firing};
+use super::decide::Reason;
 use super::deliver::judge;
-use super::inhibit::inhibited_by;
+use super::inhibit::Inhibitor;
 use super::notifier::{Shared, build_request};
 use super::outbox::{Job, Verdict};
 use super::settings::Settings;
@@ -104,6 +105,11 @@ impl Handle {
     pub fn alerts(&self) -> Vec<AlertView> {
         let now_ns = self.shared.clock.now_ns();
         let core = self.shared.core.lock();
+        let inhibitor = Inhibitor::new(&core.settings.inhibit_rules, &core.state);
+        let mut told: BTreeSet<&String> = BTreeSet::new();
+        for group in core.state.groups.values() {
+            told.extend(group.told.iter().flat_map(|told| &told.firing));
+        }
         let shown = core.state.alerts.iter().filter(|(_, known)| !known.is_done);
         shown
             .map(|(id, known)| {
@@ -115,22 +121,14 @@ impl Handle {
                     .map(|route| route.receiver.clone())
                     .collect();
                 receivers.dedup();
-                let is_told =
-                    core.state.groups.values().any(|group| {
-                        group.told.as_ref().is_some_and(|told| told.firing.contains(id))
-                    });
                 AlertView {
-                    alert: known.alert.clone(),
+                    alert: known.alert.as_ref().clone(),
                     fingerprint: id.clone(),
                     heard_at_ns: known.heard_at_ns,
                     receivers,
                     silenced_by: core.silences.covering(labels, now_ns),
-                    inhibited_by: inhibited_by(
-                        &core.settings.inhibit_rules,
-                        labels,
-                        firing(&core.state),
-                    ),
-                    is_told,
+                    inhibited_by: inhibitor.hiding(labels),
+                    is_told: told.contains(id),
                 }
             })
             .collect()
@@ -345,7 +343,7 @@ fn test_job(receiver: &str, integration: usize, now_ns: i64) -> Job {
         group_labels: [("alertname".to_owned(), "TEST".to_owned())].into(),
         route_labels: std::collections::BTreeMap::new(),
         reason: Reason::First,
-        alerts: vec![alert],
+        alerts: vec![Arc::new(alert)],
         more: 0,
         first_at_ns: now_ns,
         next_at_ns: now_ns,

@@ -256,6 +256,7 @@ impl Shared {
         let shared = self.clone();
         let saved = tokio::task::spawn_blocking(move || shared.file.save(&snapshot)).await;
         if let Ok(Err(error)) = saved {
+            self.core.lock().is_dirty = true;
             self.counts.save_failures.add(&[], 1);
             tracing::error!(%error, "the notifier's state could not be saved");
         }
@@ -305,13 +306,15 @@ impl Shared {
             | Verdict::TooRich { error }
             | Verdict::Refused { error } => error.clone(),
         };
+        let is_too_rich = matches!(verdict, Verdict::TooRich { .. });
         let core = &mut *self.core.lock();
         let pause_ns = core
             .settings
             .integration(&job.receiver, job.integration)
             .map_or(0, Integration::pause_ns);
         let settled = core.state.settle(&mut core.lanes, job.id, verdict, pause_ns, now_ns);
-        core.is_dirty = true;
+        // A failed attempt changes nothing that a restart must know of.
+        core.is_dirty |= settled != Settled::Waits || is_too_rich;
         let receiver = job.receiver.as_str();
         let result = match settled {
             Settled::Sent => {
@@ -361,5 +364,43 @@ pub(super) fn build_request(
         Some(Integration::Slack(slack)) => slack.request(job, around),
         Some(Integration::Webhook(webhook)) => webhook.request(job, around),
         None => Err("the receiver is no longer configured".to_owned()),
+    }
+}
+
+#[cfg(test)]
+impl Notifier {
+    /// One turn of `run` without waiting: everything that is due now is done.
+    pub(super) async fn turn(&mut self) {
+        while let Ok(batch) = self.alerts.try_recv() {
+            self.shared.take(batch);
+        }
+        loop {
+            self.shared.decide();
+            self.shared.save().await;
+            let jobs = self.shared.start();
+            if jobs.is_empty() {
+                return;
+            }
+            for job in jobs {
+                let (job, verdict) = self.shared.clone().send(job).await;
+                self.shared.settle(&job, verdict);
+            }
+        }
+    }
+
+    /// As if the machine lost power between the receiver's answer and the note of it.
+    pub(super) async fn turn_until_sent(&mut self) {
+        while let Ok(batch) = self.alerts.try_recv() {
+            self.shared.take(batch);
+        }
+        self.shared.decide();
+        self.shared.save().await;
+        for job in self.shared.start() {
+            let _ = self.shared.clone().send(job).await;
+        }
+    }
+
+    pub(super) fn next_deadline_ns(&self) -> i64 {
+        self.shared.next_deadline_ns()
     }
 }

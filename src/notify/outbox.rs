@@ -1,14 +1,15 @@
 //! Messages on their way: what is sent when, and what follows from each answer. Pure; the run
 //! loop saves the state before it sends and after each answer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::decide::{Decision, Reason};
 use super::settings::Settings;
-use super::state::{State, fingerprint};
+use super::state::{State, Tracked, fingerprint};
 use crate::limits::{NOTIFY_DEAD_MAX, NOTIFY_JOB_ALERTS_MAX, NOTIFY_JOBS_MAX};
 use crate::model::Alert;
 
@@ -26,10 +27,10 @@ pub(super) struct Job {
     pub group_key: String,
     pub receiver: String,
     pub integration: usize,
-    pub group_labels: std::collections::BTreeMap<String, String>,
-    pub route_labels: std::collections::BTreeMap<String, String>,
+    pub group_labels: BTreeMap<String, String>,
+    pub route_labels: BTreeMap<String, String>,
     pub reason: Reason,
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<Arc<Alert>>,
     /// Alerts beyond those held here.
     pub more: usize,
     pub first_at_ns: i64,
@@ -87,12 +88,21 @@ struct Lane {
 pub(super) struct Lanes(HashMap<(String, usize), Lane>);
 
 impl Job {
-    pub fn refresh(&mut self, id: &str, alert: &Alert) {
-        for held in &mut self.alerts {
-            if fingerprint(&held.labels) == id && held.starts_at_ns <= alert.starts_at_ns {
-                held.clone_from(alert);
+    pub fn fingerprints(&self) -> impl Iterator<Item = String> + '_ {
+        self.alerts.iter().map(|alert| fingerprint(&alert.labels))
+    }
+
+    /// The message with its alerts as they are now.
+    fn current(&self, alerts: &BTreeMap<String, Tracked>) -> Job {
+        let mut job = self.clone();
+        for held in &mut job.alerts {
+            if let Some(known) = alerts.get(&fingerprint(&held.labels))
+                && known.alert.starts_at_ns >= held.starts_at_ns
+            {
+                held.clone_from(&known.alert);
             }
         }
+        job
     }
 
     fn is_same_way(&self, other: &Job) -> bool {
@@ -103,8 +113,7 @@ impl Job {
 
     /// Takes over the alerts of an older message that never left.
     fn absorb(&mut self, older: Job) {
-        let known: Vec<String> =
-            self.alerts.iter().map(|alert| fingerprint(&alert.labels)).collect();
+        let known: Vec<String> = self.fingerprints().collect();
         self.more += older.more;
         for alert in older.alerts {
             if !known.contains(&fingerprint(&alert.labels)) {
@@ -188,7 +197,7 @@ impl State {
             let lane = lanes.0.entry((job.receiver.clone(), job.integration)).or_default();
             if lane.in_flight.is_none() && lane.blocked_until_ns <= now_ns {
                 lane.in_flight = Some(job.id);
-                started.push(job.clone());
+                started.push(job.current(&self.alerts));
             }
         }
         started

@@ -49,7 +49,8 @@ fn emoji(alert: &Alert) -> &'static str {
 }
 
 pub(super) fn color(job: &Job) -> &'static str {
-    let worst = job.alerts.iter().filter(|alert| !alert.is_resolved()).map(rank).min();
+    let worst =
+        job.alerts.iter().filter(|alert| !alert.is_resolved()).map(|alert| rank(alert)).min();
     match worst {
         Some(0) => "#d92d20",
         Some(1) => "#f79009",
@@ -60,7 +61,7 @@ pub(super) fn color(job: &Job) -> &'static str {
 
 /// Worst first, firing before resolved, newest before older.
 fn in_order(job: &Job) -> Vec<&Alert> {
-    let mut alerts: Vec<&Alert> = job.alerts.iter().collect();
+    let mut alerts: Vec<&Alert> = job.alerts.iter().map(AsRef::as_ref).collect();
     alerts.sort_by_key(|alert| (alert.is_resolved(), rank(alert), -alert.starts_at_ns));
     alerts
 }

@@ -2,6 +2,7 @@
 //! it is saved as one value, so that what was told and what is to be sent never disagree.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,7 @@ pub(super) struct State {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Tracked {
-    pub alert: Alert,
+    pub alert: Arc<Alert>,
     pub heard_at_ns: i64,
     /// Resolved, and all groups are done with it.
     pub is_done: bool,
@@ -130,13 +131,11 @@ impl State {
                 true
             }
         };
-        for job in &mut self.jobs {
-            job.refresh(&id, &alert);
-        }
         if is_news || !alert.is_resolved() {
             taken.is_changed |= is_news;
             self.join_groups(&id, &alert.labels, settings, now_ns, taken);
         }
+        let alert = Arc::new(alert);
         self.alerts.insert(id, Tracked { alert, heard_at_ns: now_ns, is_done: false });
     }
 
@@ -177,15 +176,21 @@ impl State {
     /// Forgets what is over, and ends what nobody has confirmed for long. `started_at_ns` is
     /// when this process began to listen.
     pub fn age(&mut self, started_at_ns: i64, now_ns: i64) -> bool {
-        let before = self.alerts.len();
-        self.alerts.retain(|_, known| {
-            !(known.is_done && known.heard_at_ns.saturating_add(RESOLVED_KEPT_NS) <= now_ns)
-        });
-        let mut is_changed = self.alerts.len() != before;
+        let is_old = |known: &Tracked| {
+            known.is_done && known.heard_at_ns.saturating_add(RESOLVED_KEPT_NS) <= now_ns
+        };
+        let mut is_changed = false;
+        if self.alerts.values().any(is_old) {
+            // A message that waits still has to say how things ended.
+            let waiting: BTreeSet<String> = self.jobs.iter().flat_map(Job::fingerprints).collect();
+            let before = self.alerts.len();
+            self.alerts.retain(|id, known| !is_old(known) || waiting.contains(id));
+            is_changed = self.alerts.len() != before;
+        }
         for known in self.alerts.values_mut() {
             let heard = known.heard_at_ns.max(started_at_ns);
             if !known.alert.is_resolved() && heard.saturating_add(UNHEARD_MAX_NS) <= now_ns {
-                known.alert.ends_at_ns = Some(now_ns);
+                Arc::make_mut(&mut known.alert).ends_at_ns = Some(now_ns);
                 is_changed = true;
             }
         }

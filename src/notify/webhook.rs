@@ -88,7 +88,7 @@ impl Webhook {
             "externalURL": around.external_url,
             "notification_reason": job.reason.as_str(),
             "eventId": event_id(job),
-            "alerts": shown.iter().map(one).collect::<Vec<_>>(),
+            "alerts": shown.iter().map(|alert| one(alert)).collect::<Vec<_>>(),
         })
     }
 }
