@@ -88,10 +88,8 @@ pub(super) fn multiline_preset(name: &str) -> Result<MultilineRule, String> {
 
 fn preset_pattern(name: &str) -> Result<&'static str, String> {
     multiline::preset(name).ok_or_else(|| {
-        format!(
-            "unknown multiline preset {name:?}; known: none, java, python, go-panic, ruby, node, \
-             dotnet, php, postgres"
-        )
+        let known = multiline::PRESETS.join(", ");
+        format!("unknown multiline preset {name:?}; known: none, {known}")
     })
 }
 

@@ -68,11 +68,15 @@ fn native_sources() {
         "web files source:web | source:web=2",
     );
     check(
-        "sources:\n- journal: {units: [sshd, \"docker*\"], priority: info, matches: _TRANSPORT=kernel + _UID=0}\n  labels: {job: j}\n",
+        "sources:\n- docker: {start: tail 10, multiline: {firstline: '^x', max_wait_time: 1s}}",
+        "docker docker - | ",
+    );
+    check(
+        "sources:\n- journal: {max_age: 7h, units: [sshd, \"docker*\"], priority: info, matches: _TRANSPORT=kernel + _UID=0}\n  labels: {job: j}\n",
         "journal journal - | ",
     );
     check(
-        "sources:\n- files: {include: /x/*, multiline: java, start: tail 10}\n  relabel: [{source_labels: [__path__], target_label: p}]",
+        "sources:\n- files: {include: /x/*, multiline: java, start: 36h, ignore_older: 7d}\n  relabel: [{source_labels: [__path__], target_label: p}]",
         "files files - | ",
     );
 }
