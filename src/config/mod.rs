@@ -3,6 +3,7 @@
 
 mod diagnostic;
 mod env;
+pub mod store;
 
 use serde::de::DeserializeOwned;
 
