@@ -55,7 +55,7 @@ pub(super) fn recover(
             let path = folder.join("wal").join(segment_name(*number));
             files.remove(&path).map_err(StoreError::io(&path))?;
         } else {
-            records.extend(recovery.replay(*number, &mut positions)?);
+            records.extend(recovery.replay(*number, &mut positions, &mut manifest)?);
             unit.segments.lock().push(*number);
         }
     }
@@ -74,7 +74,12 @@ impl Recovery<'_> {
         Ok(numbers)
     }
 
-    fn replay(&self, number: u64, positions: &mut Positions) -> Result<Vec<Record>, StoreError> {
+    fn replay(
+        &self,
+        number: u64,
+        positions: &mut Positions,
+        manifest: &mut Manifest,
+    ) -> Result<Vec<Record>, StoreError> {
         let path = self.folder.join("wal").join(segment_name(number));
         let found = replay(&**self.files, &path).map_err(StoreError::io(&path))?;
         if !found.torn.is_empty() {
@@ -94,6 +99,11 @@ impl Recovery<'_> {
         }
         if !found.damaged.is_empty() {
             self.counters.quarantined("wal");
+            manifest.quarantined.push(format!(
+                "{}: {} damaged records",
+                segment_name(number),
+                found.damaged.len()
+            ));
             tracing::error!(
                 path = %path.display(),
                 records = found.damaged.len(),

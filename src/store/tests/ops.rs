@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::model::{Entry, Matcher, TimeRange, Timestamp};
 use crate::store::files::faulty::FaultyFiles;
 use crate::store::read::{Flow, LogRead, ReadError, RowSink, Rows, StreamMeta};
-use crate::store::{AppendError, RealFiles, Store, StoreError, StoreOptions};
+use crate::store::{AppendError, Store, StoreError, StoreOptions};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
