@@ -237,7 +237,13 @@ fn stats(out: &mut String, stats: &QueryStats, entries_returned: usize) {
         "bytesSent": 0, "requests": 0, "downloadTime": 0, "queryLengthServed": 0,
     });
     let caches: serde_json::Map<String, serde_json::Value> = [
-        "chunk", "index", "result", "statsResult", "volumeResult", "seriesResult", "labelResult",
+        "chunk",
+        "index",
+        "result",
+        "statsResult",
+        "volumeResult",
+        "seriesResult",
+        "labelResult",
         "instantMetricResult",
     ]
     .iter()
@@ -284,7 +290,8 @@ mod tests {
         string(&mut out, "a\"\\\n\u{1}\u{e9}");
         assert_eq!(out, "\"a\\\"\\\\\\n\\u0001\u{e9}\"");
         assert_eq!(serde_json::from_str::<String>(&out).unwrap(), "a\"\\\n\u{1}\u{e9}");
-        for (value, text) in [(0.5, "0.5"), (2.0, "2"), (f64::NAN, "NaN"), (f64::INFINITY, "+Inf")] {
+        for (value, text) in [(0.5, "0.5"), (2.0, "2"), (f64::NAN, "NaN"), (f64::INFINITY, "+Inf")]
+        {
             assert_eq!(float(value), text);
         }
         let mut out = String::new();

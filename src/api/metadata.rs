@@ -29,8 +29,9 @@ fn range(api: &Api, params: &Params) -> Result<TimeRange, ApiError> {
 fn matchers(params: &Params) -> Result<Vec<Matcher>, ApiError> {
     match params.get("query") {
         None => Ok(Vec::new()),
-        Some(text) => syntax::parse_selector(text)
-            .map_err(|error| ApiError::bad_request(error.to_string())),
+        Some(text) => {
+            syntax::parse_selector(text).map_err(|error| ApiError::bad_request(error.to_string()))
+        }
     }
 }
 
@@ -151,10 +152,9 @@ pub async fn volume(
 ) -> Answer {
     let query = volume_query(&api, &params)?;
     let end = Timestamp(query.range.end.0 - 1);
-    let volumes: Vec<Volume> = blocking(&api, tenant, "volume", move |api, context| {
-        api.engine.volume(&query, context)
-    })
-    .await?;
+    let volumes: Vec<Volume> =
+        blocking(&api, tenant, "volume", move |api, context| api.engine.volume(&query, context))
+            .await?;
     let mut out =
         String::from("{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[");
     for (at, volume) in volumes.iter().enumerate() {

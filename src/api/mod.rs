@@ -202,10 +202,7 @@ pub fn router(api: Arc<Api>) -> Router {
             "/api/prom/rules/{namespace}",
             get(rules::list).post(rules::put).delete(rules::delete_namespace),
         )
-        .route(
-            "/api/prom/rules/{namespace}/{group}",
-            get(rules::show).delete(rules::delete_group),
-        )
+        .route("/api/prom/rules/{namespace}/{group}", get(rules::show).delete(rules::delete_group))
         .route("/prometheus/api/v1/rules", get(rules::prometheus_rules))
         .route("/prometheus/api/v1/alerts", get(rules::prometheus_alerts));
     let own = Router::new()

@@ -97,7 +97,9 @@ impl Params {
         let since = match self.get("since") {
             None => 3_600_000_000_000,
             Some(text) => units::parse_prometheus_duration(text).ok_or_else(|| {
-                ApiError::bad_request(format!("could not parse 'since' parameter: {text:?} is not a duration"))
+                ApiError::bad_request(format!(
+                    "could not parse 'since' parameter: {text:?} is not a duration"
+                ))
             })?,
         };
         let start = self.time("start", end.min(now).saturating_add_ns(-since))?;
@@ -124,7 +126,8 @@ impl Params {
     }
 
     pub fn interval_ns(&self) -> Result<i64, ApiError> {
-        let interval = self.get("interval").map_or(Ok(0), |text| parse_step_ns("interval", text))?;
+        let interval =
+            self.get("interval").map_or(Ok(0), |text| parse_step_ns("interval", text))?;
         if interval < 0 {
             return Err(ApiError::bad_request("interval must be >= 0"));
         }
@@ -139,19 +142,24 @@ fn default_step_ns(range: TimeRange) -> i64 {
 }
 
 fn parse_step_ns(name: &str, text: &str) -> Result<i64, ApiError> {
-    let fault = || {
-        ApiError::bad_request(format!("cannot parse {text:?} to a valid duration in '{name}'"))
-    };
+    let fault =
+        || ApiError::bad_request(format!("cannot parse {text:?} to a valid duration in '{name}'"));
     if let Ok(secs) = text.parse::<f64>() {
         let ns = secs * 1e9;
-        return if ns.is_finite() && ns.abs() < i64::MAX as f64 { Ok(ns as i64) } else { Err(fault()) };
+        return if ns.is_finite() && ns.abs() < i64::MAX as f64 {
+            Ok(ns as i64)
+        } else {
+            Err(fault())
+        };
     }
     units::parse_prometheus_duration(text).ok_or_else(fault)
 }
 
 /// Loki's rule for `start`, `end` and `time`.
 pub fn parse_time(text: &str) -> Option<Timestamp> {
-    if text.contains('.') && let Ok(secs) = text.parse::<f64>() {
+    if text.contains('.')
+        && let Ok(secs) = text.parse::<f64>()
+    {
         // Rounded to milliseconds, as Loki does.
         return Some(Timestamp::from_millis((secs * 1000.0).round() as i64));
     }

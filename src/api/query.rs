@@ -203,7 +203,8 @@ pub async fn range(
     let limits = query_limits(&api);
     let limit = limit(&params, &expr, &limits)?;
     let step_ns = params.step_ns(range)?;
-    if (range.end.0 - range.start.0) / step_ns > i64::try_from(limits.points_max).unwrap_or(i64::MAX)
+    if (range.end.0 - range.start.0) / step_ns
+        > i64::try_from(limits.points_max).unwrap_or(i64::MAX)
     {
         return Err(ApiError::bad_request(
             "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",

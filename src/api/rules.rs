@@ -71,7 +71,7 @@ pub async fn delete_group(
     delete(&api, &namespace, Some(&group))
 }
 
-fn envelope(data: Value) -> Json<Value> {
+fn envelope(data: &Value) -> Json<Value> {
     Json(json!({"status": "success", "data": data, "errorType": "", "error": ""}))
 }
 
@@ -122,11 +122,11 @@ pub async fn prometheus_rules(
 ) -> Result<Json<Value>, ApiError> {
     let mut data = api.control.rules();
     filter_groups(&mut data, &params)?;
-    Ok(envelope(data))
+    Ok(envelope(&data))
 }
 
 pub async fn prometheus_alerts(State(api): State<Arc<Api>>) -> Json<Value> {
-    envelope(api.control.alerts())
+    envelope(&api.control.alerts())
 }
 
 /// What to do about an alert of a shipped rule; notifications link here.

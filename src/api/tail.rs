@@ -45,8 +45,8 @@ pub async fn tail(
         Params::from_request(request, &()).await?
     };
     let upgrade = upgrade.map_err(|_| ApiError::bad_request("Bad Request"))?;
-    let expr = syntax::parse(params.query()?)
-        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let expr =
+        syntax::parse(params.query()?).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let delay_secs: u64 = params.number("delay_for", 0)?;
     if delay_secs > 5 {
         return Err(ApiError::bad_request("delay_for can't be greater than 5"));
@@ -56,9 +56,8 @@ pub async fn tail(
     let limit: usize = params.number("limit", 100)?;
     let limit = limit.min(query::query_limits(&api).entries_max);
     let tails_max = api.limits.load().max_concurrent_tail_requests;
-    let place = Place::take(&api).filter(|_| {
-        tails_max == 0 || api.tails.load(Ordering::Relaxed) <= tails_max
-    });
+    let place = Place::take(&api)
+        .filter(|_| tails_max == 0 || api.tails.load(Ordering::Relaxed) <= tails_max);
     let Some(place) = place else {
         return Err(ApiError::bad_request(format!(
             "max concurrent tail requests limit exceeded, count > limit ({} > {tails_max})",
@@ -221,10 +220,7 @@ fn frame(rows: &[LogRow], categorize: Categorize, dropped: &[u64]) -> String {
             if at > 0 {
                 out.push(',');
             }
-            let _ = write!(
-                out,
-                "{{\"timestamp\":\"0\",\"labels\":{{\"dropped\":\"{batches}\"}}}}"
-            );
+            let _ = write!(out, "{{\"timestamp\":\"0\",\"labels\":{{\"dropped\":\"{batches}\"}}}}");
         }
         out.push(']');
     }

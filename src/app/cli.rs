@@ -21,7 +21,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     /// What our own log holds: error, warn, info, debug, or a filter such as stockade=debug
-    #[arg(long, global = true, env = "STOCKADE_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "STOCKADE_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     pub log: String,
     /// How our own log is written
     #[arg(long, global = true, env = "STOCKADE_LOG_FORMAT", default_value = "text")]

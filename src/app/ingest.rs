@@ -114,7 +114,10 @@ impl Intake {
     }
 
     /// Decodes, checks, redacts and prepares a push; the CPU part, off the async threads.
-    fn prepare_push(&self, push: PushBody) -> Result<(Redacted<Batch>, Option<String>), PushFailure> {
+    fn prepare_push(
+        &self,
+        push: PushBody,
+    ) -> Result<(Redacted<Batch>, Option<String>), PushFailure> {
         let rules = self.rules.load();
         let mut streams = push::decode(
             push.format,
@@ -134,7 +137,8 @@ impl Intake {
         rules.discover.run(&mut redacted);
         // Discovery adds known level names and copies of redacted label values, nothing new.
         let redacted = rules.redactor.guard(redacted, &crate::model::Changes::Nothing, "push");
-        let message = (!rejected.is_empty()).then(|| rules.redactor.redact_text(&rejected.message()).into_owned());
+        let message = (!rejected.is_empty())
+            .then(|| rules.redactor.redact_text(&rejected.message()).into_owned());
         Ok((redacted, message))
     }
 
@@ -170,7 +174,7 @@ impl Intake {
         })??;
         let (lines, bytes) = (batch.entries() as u64, batch.bytes() as u64);
         if lines > 0 {
-            self.store.append(batch).await.map_err(refuse)?;
+            self.store.append(batch).await.map_err(|error| refuse(&error))?;
             self.counted.lines.add(&["push"], lines);
             self.counted.bytes.add(&["push"], bytes);
         }
@@ -228,7 +232,7 @@ impl Intake {
     }
 }
 
-fn refuse(error: AppendError) -> PushFailure {
+fn refuse(error: &AppendError) -> PushFailure {
     match error {
         AppendError::Full => PushFailure::Busy(error.to_string()),
         AppendError::TooLarge { .. } => PushFailure::Limited(error.to_string()),

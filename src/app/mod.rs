@@ -5,7 +5,6 @@ mod bench;
 mod check;
 mod cli;
 mod control;
-mod evaluate;
 mod health;
 mod ingest;
 mod logging;

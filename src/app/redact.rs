@@ -34,7 +34,10 @@ pub fn redact(args: &ConfigArg) -> Result<(), Exit> {
         eprintln!("{count:>8}  {rule}");
     }
     if counts.errors > 0 {
-        eprintln!("{:>8}  lines replaced whole, since they could not be looked through", counts.errors);
+        eprintln!(
+            "{:>8}  lines replaced whole, since they could not be looked through",
+            counts.errors
+        );
     }
     Ok(())
 }

@@ -67,9 +67,8 @@ pub fn build_rules(
     let redactor = build_redactor(loaded, ground, previous)
         .map_err(|mut found| faults.append(&mut found))
         .ok();
-    let pipelines = build_pipelines(loaded, ground)
-        .map_err(|mut found| faults.append(&mut found))
-        .ok();
+    let pipelines =
+        build_pipelines(loaded, ground).map_err(|mut found| faults.append(&mut found)).ok();
     match (redactor, pipelines) {
         (Some(redactor), Some(pipelines)) if faults.is_empty() => Ok(Rules {
             redactor: Arc::new(redactor),
@@ -136,11 +135,8 @@ fn build_pipelines(loaded: &Loaded, ground: &Ground) -> Result<Pipelines, Vec<Di
     for (name, stages) in super::sources::named_pipelines(loaded)? {
         library.add(&loaded.file, &name, stages);
     }
-    let setup = Setup {
-        metrics: ground.pipeline_metrics.clone(),
-        clock: ground.clock.clone(),
-        library,
-    };
+    let setup =
+        Setup { metrics: ground.pipeline_metrics.clone(), clock: ground.clock.clone(), library };
     let pipelines = Pipelines {
         file: loaded.file.clone(),
         limits: loaded.config.limits.clone(),
@@ -162,8 +158,11 @@ pub struct Pipelines {
     file: String,
     limits: Limits,
     setup: Setup,
-    by_source: Mutex<HashMap<(String, Option<String>), Arc<Pipeline>>>,
+    by_source: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
 }
+
+/// Source, and the name of the pipeline it asked for.
+type PipelineKey = (String, Option<String>);
 
 /// Sources and pipelines a configuration can make; beyond that a source has no own state.
 const PIPELINES_MAX: usize = 1000;

@@ -14,11 +14,11 @@ use tokio::task::JoinSet;
 
 use super::cli::ServeArgs;
 use super::control::{Desk, Whole, join};
-use super::evaluate::RuleQueries;
+
 use super::ingest::{Door, Intake};
 use super::rules::{Ground, Loaded, build_rules, load_alert_rules, load_config};
 use super::{Exit, runtime};
-use crate::alert::{DerivedMetrics, Ruler, RulerOptions};
+use crate::alert::{DerivedMetrics, EngineEvaluate, Ruler, RulerOptions};
 use crate::api;
 use crate::clock::{SharedClock, SystemClock};
 use crate::limits;
@@ -107,7 +107,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     let ruler = Ruler::open(
         RulerOptions { external_url, ..RulerOptions::new(&data_dir) },
         alert_rules,
-        Arc::new(RuleQueries(engine.clone())),
+        Arc::new(EngineEvaluate::new(engine.clone())),
         clock.clone(),
         &metrics,
     )

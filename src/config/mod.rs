@@ -12,6 +12,7 @@ mod retention;
 mod root;
 pub mod sources;
 mod values;
+pub mod store;
 
 use serde::de::DeserializeOwned;
 

@@ -9,8 +9,8 @@ use super::limits::Limits;
 use super::notify::RawNotify;
 use super::pipeline::Node;
 use super::redaction::RawRedaction;
-use super::sources::{RawScrapeConfig, RawSources};
 use super::retention::Retention;
+use super::sources::{RawScrapeConfig, RawSources};
 use super::{Diagnostic, Spanned, parse_yaml};
 
 /// `stockade.yaml`.
@@ -63,9 +63,8 @@ pub struct Alerts {
 impl Config {
     pub fn parse(file: &str, text: &str) -> Result<Config, Diagnostic> {
         // An empty file, or one that holds comments alone, is all defaults.
-        let is_empty = text
-            .lines()
-            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        let is_empty =
+            text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
         if is_empty {
             return Ok(Config::default());
         }

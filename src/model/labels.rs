@@ -95,11 +95,11 @@ impl Labels {
     pub fn parse(text: &str) -> Result<Labels, LabelsError> {
         let mut scan = Scan { text, at: 0 };
         let mut pairs: Vec<(String, String)> = Vec::new();
-        scan.expect(b'{', "expected '{'")?;
+        scan.require(b'{', "expected '{'")?;
         if !scan.eat(b'}') {
             loop {
                 let name = scan.name()?.to_owned();
-                scan.expect(b'=', "expected '='")?;
+                scan.require(b'=', "expected '='")?;
                 let value = scan.string()?;
                 if pairs.iter().any(|(n, _)| *n == name) {
                     return Err(LabelsError::Twice(name));
@@ -108,7 +108,7 @@ impl Labels {
                 if scan.eat(b'}') {
                     break;
                 }
-                scan.expect(b',', "expected ',' or '}'")?;
+                scan.require(b',', "expected ',' or '}'")?;
                 if scan.eat(b'}') {
                     break;
                 }
@@ -145,7 +145,7 @@ impl<'a> Scan<'a> {
         found
     }
 
-    fn expect(&mut self, byte: u8, message: &'static str) -> Result<(), LabelsError> {
+    fn require(&mut self, byte: u8, message: &'static str) -> Result<(), LabelsError> {
         if self.eat(byte) { Ok(()) } else { Err(LabelsError::Syntax(message, self.at)) }
     }
 

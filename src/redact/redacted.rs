@@ -16,8 +16,8 @@ impl<T> Redacted<T> {
         self.0
     }
 
-    /// For tests of rooms behind the gate; not compiled into the product.
-    #[cfg(test)]
+    /// For tests and measurements of rooms behind the gate; not compiled into the product.
+    #[cfg(any(test, feature = "bench"))]
     pub fn for_test(value: T) -> Self {
         Redacted(value)
     }

@@ -74,18 +74,6 @@ pub trait Elsewhere {
     fn holds(&mut self, id: StreamId, ts: Timestamp, entry: &EntryView<'_>) -> bool;
 }
 
-/// For replay and tests: there is no other place.
-pub struct Nowhere;
-
-impl Elsewhere for Nowhere {
-    fn newest(&mut self, _id: StreamId) -> Option<Timestamp> {
-        None
-    }
-    fn holds(&mut self, _id: StreamId, _ts: Timestamp, _entry: &EntryView<'_>) -> bool {
-        false
-    }
-}
-
 /// The entries of one stream in a range, sorted by (time, arrival), taken out of the head.
 pub struct StreamRows {
     pub meta: StreamMeta,

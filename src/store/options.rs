@@ -21,7 +21,7 @@ pub struct Thresholds {
     pub seal_retry: Duration,
     /// Bytes that may wait for the WAL; more are refused with `AppendError::Full`.
     pub queue_bytes_max: u64,
-    /// Heads that may wait to be sealed before appends are refused.
+    /// Heads that may wait while another is sealed; with more appends are refused.
     pub sealing_heads_max: usize,
     /// Raw bytes of a block.
     pub block_bytes: usize,
@@ -42,7 +42,7 @@ impl Default for Thresholds {
             seal_after: Duration::from_secs(30 * 60),
             seal_retry: Duration::from_secs(1),
             queue_bytes_max: 64 * MIB,
-            sealing_heads_max: 2,
+            sealing_heads_max: 1,
             block_bytes: 2 << 20,
             part_bytes_max: 512 * MIB,
             compact_inputs_max: 10,

@@ -7,22 +7,20 @@ use std::sync::Arc;
 use super::counters::Counters;
 use super::error::StoreError;
 use super::files::{Files, Kind, replace};
-use super::head::Nowhere;
 use super::manifest::{Loaded, Manifest, PartInfo};
 use super::part::{Opened, Part, part_name, part_number};
 use super::state::HeadUnit;
-use super::wal::{replay, segment_name, segment_number};
+use super::wal::{Record, replay, segment_name, segment_number};
 use super::writer::Positions;
 
 pub(super) struct Recovered {
     pub manifest: Manifest,
     pub positions: Positions,
     pub parts: Vec<Arc<Part>>,
-    /// The entries of the WAL.
+    /// A head for the records of the WAL; they are still to be added to it.
     pub unit: Arc<HeadUnit>,
+    pub records: Vec<Record>,
     pub next_segment: u64,
-    /// Whether the WAL holds anything.
-    pub replayed: bool,
 }
 
 struct Recovery<'a> {
@@ -35,7 +33,6 @@ pub(super) fn recover(
     files: &Arc<dyn Files>,
     folder: &Path,
     counters: &Counters,
-    now_ns: i64,
 ) -> Result<Recovered, StoreError> {
     let recovery = Recovery { files, folder, counters };
     let segments = recovery.segments()?;
@@ -52,21 +49,19 @@ pub(super) fn recover(
     let mut positions = Positions::new(manifest.positions.clone());
     let unit = HeadUnit::new(manifest.wal_floor);
     unit.segments.lock().clear();
-    let mut replayed = false;
+    let mut records = Vec::new();
     for number in &segments {
         if *number < manifest.wal_floor {
             let path = folder.join("wal").join(segment_name(*number));
             files.remove(&path).map_err(StoreError::io(&path))?;
         } else {
-            replayed |= recovery.replay(*number, &unit, &mut positions)?;
+            records.extend(recovery.replay(*number, &mut positions, &mut manifest)?);
+            unit.segments.lock().push(*number);
         }
-    }
-    if !unit.head.is_empty() {
-        unit.note_added(now_ns);
     }
     let next_segment =
         segments.last().map_or(manifest.wal_floor, |last| manifest.wal_floor.max(last + 1));
-    Ok(Recovered { manifest, positions, parts, unit, next_segment, replayed })
+    Ok(Recovered { manifest, positions, parts, unit, next_segment, records })
 }
 
 impl Recovery<'_> {
@@ -82,9 +77,9 @@ impl Recovery<'_> {
     fn replay(
         &self,
         number: u64,
-        unit: &HeadUnit,
         positions: &mut Positions,
-    ) -> Result<bool, StoreError> {
+        manifest: &mut Manifest,
+    ) -> Result<Vec<Record>, StoreError> {
         let path = self.folder.join("wal").join(segment_name(number));
         let found = replay(&**self.files, &path).map_err(StoreError::io(&path))?;
         if !found.torn.is_empty() {
@@ -104,6 +99,11 @@ impl Recovery<'_> {
         }
         if !found.damaged.is_empty() {
             self.counters.quarantined("wal");
+            manifest.quarantined.push(format!(
+                "{}: {} damaged records",
+                segment_name(number),
+                found.damaged.len()
+            ));
             tracing::error!(
                 path = %path.display(),
                 records = found.damaged.len(),
@@ -114,10 +114,8 @@ impl Recovery<'_> {
             if let Some(walk) = record.walk() {
                 positions.apply(&walk.positions);
             }
-            unit.head.add(record, &mut Nowhere);
         }
-        unit.segments.lock().push(number);
-        Ok(!found.records.is_empty())
+        Ok(found.records)
     }
 
     /// All part files as (day, name, number), and names that are no parts.

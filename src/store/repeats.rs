@@ -11,7 +11,7 @@ use super::head::{Elsewhere, Head};
 use super::part::Part;
 use super::state::HeadUnit;
 use super::store::Shared;
-use super::wal::EntryView;
+use super::wal::{EntryView, Record};
 use crate::model::{StreamId, Timestamp};
 
 /// Blocks kept open. What is sent again comes in its old order, so few are needed.
@@ -44,7 +44,8 @@ pub(super) struct Now<'a> {
     shared: &'a Shared,
     sealing: Vec<Arc<HeadUnit>>,
     parts: Arc<Vec<Arc<Part>>>,
-    now_ns: i64,
+    /// Parts made before this are not looked at.
+    since_ns: i64,
 }
 
 fn window_ns(shared: &Shared) -> i64 {
@@ -79,15 +80,40 @@ impl Repeats {
         };
         if !self.primed {
             self.primed = true;
-            self.prime(shared, &parts, now_ns);
+            let since_ns = now_ns.saturating_sub(window_ns(shared));
+            self.prime(shared, parts.iter().filter(|part| part.info.created_ns >= since_ns));
         }
-        Now { repeats: self, shared, sealing, parts, now_ns }
+        let since_ns = now_ns.saturating_sub(window_ns(shared));
+        Now { repeats: self, shared, sealing, parts, since_ns }
+    }
+
+    /// Fills the head from the WAL. Repeats that were left out of the head are in the WAL all
+    /// the same, so they are looked for again, in parts of any age.
+    pub fn replay(&mut self, shared: &Shared, records: &[Record]) {
+        let Some((first, last)) =
+            records.iter().filter_map(Record::span).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        else {
+            return;
+        };
+        let state = shared.state.read().clone();
+        self.prime(shared, state.parts.iter().filter(|p| p.first() <= last && first <= p.last()));
+        for record in records {
+            let mut now = Now {
+                repeats: &mut *self,
+                shared,
+                sealing: Vec::new(),
+                parts: state.parts.clone(),
+                since_ns: i64::MIN,
+            };
+            if state.active.head.add(record, &mut now).is_some_and(|added| added.entries > 0) {
+                state.active.note_added(shared.options.clock.now_ns());
+            }
+        }
     }
 
     /// After a start the streams of recent parts are not known yet.
-    fn prime(&mut self, shared: &Shared, parts: &[Arc<Part>], now_ns: i64) {
-        let window_ns = window_ns(shared);
-        for part in parts.iter().filter(|part| is_recent(part, now_ns, window_ns)) {
+    fn prime<'p>(&mut self, shared: &Shared, parts: impl Iterator<Item = &'p Arc<Part>>) {
+        for part in parts {
             match shared.cache.open(part) {
                 Ok(opened) => {
                     for run in opened.table.blocks.iter().flat_map(|block| &block.runs) {
@@ -171,10 +197,6 @@ impl Repeats {
     }
 }
 
-fn is_recent(part: &Part, now_ns: i64, window_ns: i64) -> bool {
-    now_ns.saturating_sub(part.info.created_ns) <= window_ns
-}
-
 impl Elsewhere for Now<'_> {
     fn newest(&mut self, id: StreamId) -> Option<Timestamp> {
         self.repeats.newest.get(&id).map(|newest| newest.ts)
@@ -184,12 +206,11 @@ impl Elsewhere for Now<'_> {
         if self.sealing.iter().any(|unit| unit.head.holds(id, ts, entry)) {
             return true;
         }
-        let window_ns = window_ns(self.shared);
         let parts = self.parts.clone();
         parts
             .iter()
             .filter(|part| part.first() <= ts && ts <= part.last())
-            .filter(|part| is_recent(part, self.now_ns, window_ns))
+            .filter(|part| part.info.created_ns >= self.since_ns)
             .any(|part| {
                 // A part that cannot be read cannot tell; a repeat is better than a loss.
                 self.repeats.part_holds(self.shared, part, id, ts, entry).unwrap_or_else(|error| {

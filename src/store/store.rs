@@ -209,7 +209,7 @@ impl Store {
             _ => StoreError::io(&lock_path)(error),
         })?;
         let counters = Counters::new(&options.metrics);
-        let recovered = recover(&files, &folder, &counters, options.clock.now_ns())?;
+        let recovered = recover(&files, &folder, &counters)?;
         let wal = folder.join("wal");
         let segment =
             Segment::create(&*files, &wal, recovered.next_segment).map_err(StoreError::io(&wal))?;
@@ -233,7 +233,11 @@ impl Store {
             _lock: lock,
             options,
         });
-        let writer = Writer::new(shared.clone(), segment, Repeats::new(), recovered.replayed);
+        let mut repeats = Repeats::new();
+        repeats.replay(&shared, &recovered.records);
+        let written = !recovered.records.is_empty();
+        drop(recovered.records);
+        let writer = Writer::new(shared.clone(), segment, repeats, written);
         let writing = std::thread::Builder::new()
             .name("store-wal".to_owned())
             .spawn(move || writer.run())

@@ -166,6 +166,7 @@ impl Writer {
         }
         let bytes: u64 = group.iter().map(|pending| pending.record.bytes().len() as u64).sum();
         let mut written: Vec<Pending> = Vec::with_capacity(group.len());
+        let mut refused = Vec::new();
         let mut refusal = None;
         for pending in group {
             if refusal.is_none()
@@ -175,9 +176,7 @@ impl Writer {
             }
             match &refusal {
                 None => written.push(pending),
-                Some(error) => {
-                    let _ = pending.answer.send(Err(error.clone()));
-                }
+                Some(_) => refused.push(pending),
             }
         }
         let synced = if written.is_empty() {
@@ -186,17 +185,17 @@ impl Writer {
             self.segment.sync().map_err(|error| AppendError::from_io(&error))
         };
         self.shared.note_wal(refusal.as_ref().or(synced.as_ref().err()));
+        let refuse = |pending: Vec<Pending>, error: AppendError| {
+            for pending in pending {
+                let _ = pending.answer.send(Err(error.clone()));
+            }
+        };
         match synced {
-            Ok(()) => {
-                for pending in written {
-                    self.publish(pending);
-                }
-            }
-            Err(error) => {
-                for pending in written {
-                    let _ = pending.answer.send(Err(error.clone()));
-                }
-            }
+            Ok(()) => written.into_iter().for_each(|pending| self.publish(pending)),
+            Err(error) => refuse(written, error),
+        }
+        if let Some(error) = refusal {
+            refuse(refused, error);
         }
         self.shared.queue.done(bytes);
     }

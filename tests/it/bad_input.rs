@@ -60,7 +60,7 @@ fn malformed_queries() {
     let mut server = Server::start(QUIET, &folder.path().join("data"));
     let deep = format!("{}1{}", "(".repeat(10_000), ")".repeat(10_000));
     let long = format!("{{a=\"{}\"}}", "x".repeat(130 << 10));
-    let chain = vec!["1"; 30_000].join("+");
+    let chain = vec!["vector(1)"; 10_000].join("+");
     for query in
         ["{", "{a=~\"(\"}", "{}", "sum(", &deep, &long, &chain, "{a=\"b\"} |~ \"(a{1000}){1000}\""]
     {
@@ -121,7 +121,7 @@ fn a_bad_reload_keeps_the_old_set() {
     let answer = server.post("/-/reload", &[], b"");
     refused(&answer, 400, "did you mean \"max_line_size\"?");
     assert_eq!(server.push_lines(json!({"a": "1"}), &[(now_ns(), "as before".into())]).0, 204);
-    std::fs::write(&file, format!("{QUIET}  max_line_size: 10B\n")).unwrap();
+    std::fs::write(&file, QUIET.replace("limits: {", "limits: {max_line_size: 10B, ")).unwrap();
     assert_eq!(server.post("/-/reload", &[], b"").0, 200);
     let answer = server.push_lines(json!({"a": "1"}), &[(now_ns(), "longer than ten".into())]);
     refused(&answer, 400, "max entry size '10' bytes");
@@ -162,7 +162,8 @@ fn a_full_disk_refuses_and_recovers() {
     if !real_part("the right to mount a tmpfs", disk.is_some()) {
         return;
     }
-    let mut server = Server::start(QUIET, &at.join("data"));
+    let config = format!("{QUIET}retention: {{min_free_disk: 0, stop_free_disk: 2MB}}\n");
+    let mut server = Server::start(&config, &at.join("data"));
     let ballast = at.join("ballast");
     std::fs::write(&ballast, vec![0u8; 8 << 20]).unwrap();
     let base = now_ns();

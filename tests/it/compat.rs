@@ -9,7 +9,29 @@ const START: i64 = 1_795_165_200;
 const END: i64 = 1_795_168_800;
 
 /// Cases that may differ, each with the reason.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[
+    (r#"{app!="api",env="prod"}"#, OTHER_DATA),
+    (
+        r#"sum by (app) (count_over_time({env="prod"}[10m])) unless sum by (app) (count_over_time({app="api"}[10m]))"#,
+        OTHER_DATA,
+    ),
+    (r#"sum(bytes_rate({env="prod"}[10m])) by (app)"#, OTHER_DATA),
+    ("/loki/api/v1/label/level/values", OTHER_DATA),
+    ("1 + 1", "Loki gives the time of an instant scalar in milliseconds; Prometheus and we in seconds"),
+    ("2 ^ 3 ^ 2", "the same"),
+    ("10 - 2 * 3", "the same"),
+    (
+        r#"{app="api"} | json | size <= 1.5KiB"#,
+        "Loki hands the query on as text, in which 1.5KiB has become 1.5kB",
+    ),
+    (
+        r#"topk(3, sum by (user) (count_over_time({app="auth"} | regexp "for (?:invalid user )?(?P<user>\\S+) from" [1h])))"#,
+        "which of equal values Loki keeps follows no rule; ours are in the order of labels",
+    ),
+    ("/loki/api/v1/patterns", "patterns are clustered differently"),
+];
+
+const OTHER_DATA: &str = "the recorded server held lines of other streams as well";
 
 const CONFIG: &str = "\
 sources: []
@@ -223,7 +245,8 @@ fn answers_are_lokis() {
             let options = request[2].as_object().unwrap();
             let (status, body) = ask(&server, request[0].as_str().unwrap(), query, options);
             let want = (case["status"].as_u64().unwrap(), case["body"].as_str().unwrap());
-            if DIFFERENT.iter().any(|(known, _)| *known == query) {
+            if DIFFERENT.iter().any(|(known, reason)| *known == query && !reason.is_empty()) {
+                assert!(status < 500, "{query}: {body}");
                 continue;
             }
             if let Err(reason) = compare(request, want, (status, &body)) {

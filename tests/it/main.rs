@@ -1,6 +1,16 @@
 //! One binary for all integration tests: the server as users run it, real engines, real files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
+
+mod alerts;
 
 mod bad_input;
 mod compat;

@@ -194,8 +194,14 @@ fn sshd_line(out: &mut String, random: &mut Random) -> std::fmt::Result {
     let (user, ip) = (random.pick(&["root", "admin", "deploy", "test"]), random.below(250));
     let (pid, port) = (random.below(60_000), 1024 + random.below(60_000));
     match random.below(3) {
-        0 => write!(out, "sshd[{pid}]: Accepted publickey for {user} from 10.0.3.{ip} port {port} ssh2"),
-        1 => write!(out, "sshd[{pid}]: Failed password for invalid user {user} from 203.0.113.{ip} port {port} ssh2"),
+        0 => write!(
+            out,
+            "sshd[{pid}]: Accepted publickey for {user} from 10.0.3.{ip} port {port} ssh2"
+        ),
+        1 => write!(
+            out,
+            "sshd[{pid}]: Failed password for invalid user {user} from 203.0.113.{ip} port {port} ssh2"
+        ),
         _ => write!(out, "sshd[{pid}]: Connection closed by 203.0.113.{ip} port {port} [preauth]"),
     }
 }

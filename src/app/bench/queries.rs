@@ -14,11 +14,27 @@ const QUERIES: &[(&str, &str, Option<u32>)] = &[
     ("regex", r#"{service=~".+"} |~ "job_id=[0-9a-f]{8}-.*attempt=3""#, Some(100)),
     ("count by service", r#"sum by (service) (count_over_time({env="prod"}[1m]))"#, None),
     ("rate of a word", r#"sum by (service) (rate({env="prod"} |= "error" [1m]))"#, None),
-    ("json, number filter", r#"sum by (status) (count_over_time({service="api"} | json | latency_ms > 500 [1m]))"#, None),
-    ("json, quantile", r#"quantile_over_time(0.95, {service="api"} | json | unwrap latency_ms [1m]) by (path)"#, None),
-    ("json, topk", r#"topk(10, sum by (path) (count_over_time({service="api"} | json [1h])))"#, None),
+    (
+        "json, number filter",
+        r#"sum by (status) (count_over_time({service="api"} | json | latency_ms > 500 [1m]))"#,
+        None,
+    ),
+    (
+        "json, quantile",
+        r#"quantile_over_time(0.95, {service="api"} | json | unwrap latency_ms [1m]) by (path)"#,
+        None,
+    ),
+    (
+        "json, topk",
+        r#"topk(10, sum by (path) (count_over_time({service="api"} | json [1h])))"#,
+        None,
+    ),
     ("json, field is a trace id", r#"{service="api"} | json | trace_id="TRACE""#, Some(100)),
-    ("logfmt, duration", r#"sum by (job) (sum_over_time({service="worker"} | logfmt | unwrap duration(duration) [5m]))"#, None),
+    (
+        "logfmt, duration",
+        r#"sum by (job) (sum_over_time({service="worker"} | logfmt | unwrap duration(duration) [5m]))"#,
+        None,
+    ),
 ];
 
 /// Runs every query and gives a table of medians in milliseconds.
@@ -41,7 +57,9 @@ pub async fn run(
         let mut millis = Vec::with_capacity(runs);
         for _ in 0..runs.max(1) {
             let began = Instant::now();
-            ask(&client, &url, &query, start_ns, end_ns, *limit).await.with_context(|| query.clone())?;
+            ask(&client, &url, &query, start_ns, end_ns, *limit)
+                .await
+                .with_context(|| query.clone())?;
             millis.push(began.elapsed().as_secs_f64() * 1000.0);
         }
         millis.sort_by(f64::total_cmp);

@@ -57,9 +57,8 @@ fn to_logql(text: &str) -> String {
 }
 
 fn range(args: &QueryArgs) -> Result<TimeRange, Exit> {
-    let usage = |name: &str, text: &str, wants: &str| {
-        Exit::Usage(format!("--{name} {text:?}: {wants}"))
-    };
+    let usage =
+        |name: &str, text: &str, wants: &str| Exit::Usage(format!("--{name} {text:?}: {wants}"));
     let now = Timestamp(SystemClock.now_ns());
     let time = |name: &str, text: &str| {
         parse_time(text)

@@ -28,8 +28,10 @@ fn color_of(labels: &BTreeMap<String, String>) -> &'static str {
 }
 
 fn shown(labels: &BTreeMap<String, String>) -> String {
-    let pairs: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{name}={}", crate::model::quote(value))).collect();
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={}", crate::model::quote(value)))
+        .collect();
     format!("{{{}}}", pairs.join(", "))
 }
 
@@ -62,7 +64,10 @@ impl Printer {
                     // Control characters of the line stay out of the terminal.
                     let line = line.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "");
                     let color = color_of(&entry.labels);
-                    writeln!(self.out, "{FAINT}{time}{RESET} {FAINT}{labels}{RESET} {color}{line}{RESET}")?;
+                    writeln!(
+                        self.out,
+                        "{FAINT}{time}{RESET} {FAINT}{labels}{RESET} {color}{line}{RESET}"
+                    )?;
                 } else {
                     writeln!(self.out, "{time} {labels} {line}")?;
                 }

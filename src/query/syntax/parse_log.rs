@@ -15,7 +15,7 @@ impl Parser<'_> {
     /// `{a="b", c=~"d"}`; empty braces are left to the validation of the whole query.
     pub fn selector(&mut self) -> Parsed<LogExpr> {
         let start = self.span();
-        self.expect(Symbol::OpenBrace)?;
+        self.require(Symbol::OpenBrace)?;
         let mut matchers = Vec::new();
         if !self.eat(Symbol::CloseBrace) {
             let mut first = true;
@@ -141,9 +141,9 @@ impl Parser<'_> {
     /// `ip("10.0.0.0/8")`
     pub fn ip_call(&mut self) -> Parsed<String> {
         self.advance();
-        self.expect(Symbol::OpenParen)?;
+        self.require(Symbol::OpenParen)?;
         let pattern = self.expect_string()?;
-        self.expect(Symbol::CloseParen)?;
+        self.require(Symbol::CloseParen)?;
         Ok(pattern)
     }
 
@@ -227,7 +227,7 @@ impl Parser<'_> {
 
     fn assignment(&mut self) -> Parsed<LabelAssignment> {
         let label = self.expect_identifier()?;
-        self.expect(Symbol::Eq)?;
+        self.require(Symbol::Eq)?;
         let value = match self.peek() {
             TokenKind::Identifier(source) => AssignedValue::Rename(source.clone()),
             TokenKind::String(template) => AssignedValue::Template(template.clone()),
@@ -252,7 +252,7 @@ impl Parser<'_> {
     /// `| unwrap x`, `| unwrap bytes(x)`, and the label filters behind it.
     pub fn unwrap(&mut self) -> Parsed<Unwrap> {
         let start = self.span();
-        self.expect(Symbol::Pipe)?;
+        self.require(Symbol::Pipe)?;
         self.advance();
         let conversion = match self.peek() {
             TokenKind::Word(Word::BytesConversion) => Some(Conversion::Bytes),
@@ -262,9 +262,9 @@ impl Parser<'_> {
         };
         let label = if conversion.is_some() {
             self.advance();
-            self.expect(Symbol::OpenParen)?;
+            self.require(Symbol::OpenParen)?;
             let label = self.expect_identifier()?;
-            self.expect(Symbol::CloseParen)?;
+            self.require(Symbol::CloseParen)?;
             label
         } else {
             self.expect_identifier_or(&[])?

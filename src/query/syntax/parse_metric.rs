@@ -164,9 +164,9 @@ impl Parser<'_> {
             }
             TokenKind::Word(Word::Vector) => {
                 self.advance();
-                self.expect(Symbol::OpenParen)?;
+                self.require(Symbol::OpenParen)?;
                 let value = self.number(&["NUMBER"])?;
-                self.expect(Symbol::CloseParen)?;
+                self.require(Symbol::CloseParen)?;
                 Ok(Operand::metric(MetricKind::VectorOf(value), 1, self.span_from(start)))
             }
             TokenKind::Word(Word::LabelReplace) => self.label_replace(start),
@@ -192,7 +192,7 @@ impl Parser<'_> {
     fn vector_aggregation(&mut self, op: VectorOp, start: Span) -> Parsed<Operand> {
         self.advance();
         let mut grouping = self.grouping()?;
-        self.expect(Symbol::OpenParen)?;
+        self.require(Symbol::OpenParen)?;
         let param = match (self.peek(), self.peek_at(1)) {
             (TokenKind::Number(text), TokenKind::Symbol(Symbol::Comma)) => {
                 let param = (text.clone(), self.span());
@@ -262,12 +262,12 @@ impl Parser<'_> {
     fn range_aggregation(&mut self, op: RangeOp, start: Span) -> Parsed<Operand> {
         self.advance();
         let name = op.as_str();
-        self.expect(Symbol::OpenParen)?;
+        self.require(Symbol::OpenParen)?;
         let mut param = None;
         if let TokenKind::Number(text) = self.peek() {
             let (text, span) = (text.clone(), self.span());
             let value = self.number(&[])?;
-            self.expect(Symbol::Comma)?;
+            self.require(Symbol::Comma)?;
             if op != RangeOp::QuantileOverTime {
                 return Err(self
                     .error(span, format!("parameter {text} not supported for operation {name}")));
@@ -322,7 +322,7 @@ impl Parser<'_> {
 
     /// `( .. [5m] )` or `( .. )[5m]`.
     fn parenthesized_range(&mut self) -> Parsed<LogRange> {
-        self.expect(Symbol::OpenParen)?;
+        self.require(Symbol::OpenParen)?;
         if *self.peek() == TokenKind::Symbol(Symbol::OpenParen) {
             let inner = self.nested(|parser| parser.parenthesized_range())?;
             self.close_paren()?;
@@ -373,18 +373,18 @@ impl Parser<'_> {
 
     fn label_replace(&mut self, start: Span) -> Parsed<Operand> {
         self.advance();
-        self.expect(Symbol::OpenParen)?;
+        self.require(Symbol::OpenParen)?;
         let (expr, height) = self.metric_argument()?;
-        self.expect(Symbol::Comma)?;
+        self.require(Symbol::Comma)?;
         let dst = self.expect_string()?;
-        self.expect(Symbol::Comma)?;
+        self.require(Symbol::Comma)?;
         let replacement = self.expect_string()?;
-        self.expect(Symbol::Comma)?;
+        self.require(Symbol::Comma)?;
         let src = self.expect_string()?;
-        self.expect(Symbol::Comma)?;
+        self.require(Symbol::Comma)?;
         let pattern_span = self.span();
         let pattern = self.expect_string()?;
-        self.expect(Symbol::CloseParen)?;
+        self.require(Symbol::CloseParen)?;
         re2::compile(&pattern).map_err(|problem| {
             self.error(pattern_span, format!("invalid regex in label_replace: {problem}"))
         })?;

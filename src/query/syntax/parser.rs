@@ -68,7 +68,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    pub fn expect(&mut self, symbol: Symbol) -> Parsed<()> {
+    pub fn require(&mut self, symbol: Symbol) -> Parsed<()> {
         if self.eat(symbol) { Ok(()) } else { Err(self.unexpected(&[symbol.as_str()])) }
     }
 
@@ -167,7 +167,7 @@ impl<'a> Parser<'a> {
 
     /// `(a, b)`; may be empty.
     pub fn label_list(&mut self) -> Parsed<Vec<String>> {
-        self.expect(Symbol::OpenParen)?;
+        self.require(Symbol::OpenParen)?;
         if self.eat(Symbol::CloseParen) {
             return Ok(Vec::new());
         }

@@ -19,7 +19,7 @@ pub use cursor::Cursor;
 pub use dictionary::BlockSet;
 pub use file::{Opened, Part};
 pub use prune::Clauses;
-pub use table::{BlockRow, RunRow, StreamRow, Table};
+pub use table::{BlockRow, RunRow, StreamRow};
 pub use writer::{About, PartWriter};
 
 pub(crate) const MAGIC: &[u8; 8] = b"STKPART\x01";

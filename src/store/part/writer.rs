@@ -44,9 +44,8 @@ pub struct PartWriter {
     tokens: TokenSet,
     token_text: TokenText,
     run_text: TokenText,
-    index: IndexWriter,
-    line_bytes: u64,
-    entries: u64,
+    /// Taken when the part is finished.
+    index: Option<IndexWriter>,
 }
 
 impl PartWriter {
@@ -82,9 +81,7 @@ impl PartWriter {
             tokens: TokenSet::default(),
             token_text: TokenText::default(),
             run_text: TokenText::default(),
-            index: IndexWriter::new()?,
-            line_bytes: 0,
-            entries: 0,
+            index: Some(IndexWriter::new()?),
         })
     }
 
@@ -101,16 +98,10 @@ impl PartWriter {
     ) -> Result<(), StoreError> {
         let stream = (self.table.streams.len() as u32).saturating_sub(1);
         self.block.push(stream, ts, line, metadata);
-        self.line_bytes += line.len() as u64;
-        self.entries += 1;
         if self.block.raw_bytes() >= self.about.block_bytes {
             self.finish_block()?;
         }
         Ok(())
-    }
-
-    pub fn line_bytes(&self) -> u64 {
-        self.line_bytes
     }
 
     fn io(&self) -> impl FnOnce(io::Error) -> StoreError + use<> {
@@ -139,7 +130,9 @@ impl PartWriter {
         let filter_bytes = filter::put(&mut self.filters, split.filtered)
             .map(|()| (self.filters.len() as u64 - filter_offset) as u32);
         let sealed = split.sealed;
-        self.index.add(&mut self.token_text, &mut self.run_text)?;
+        if let Some(index) = &mut self.index {
+            index.add(&mut self.token_text, &mut self.run_text)?;
+        }
 
         let runs = self.run_rows();
         let (first, last) =
@@ -195,8 +188,8 @@ impl PartWriter {
         for block in &mut self.table.blocks {
             block.filter_offset += filters_at;
         }
-        let index = std::mem::replace(&mut self.index, IndexWriter::new()?);
-        for (name, content) in index.finish()? {
+        let index = self.index.take().map(IndexWriter::finish).transpose()?;
+        for (name, content) in index.unwrap_or_default() {
             let crc = crc32fast::hash(&content);
             let offset = self.append(&content)?;
             let bytes = content.len() as u64;

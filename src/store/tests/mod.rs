@@ -3,5 +3,6 @@
 mod crash;
 mod damage;
 mod model;
+mod ops;
 mod prune;
 mod support;

@@ -22,7 +22,6 @@ pub struct Walk<'a> {
 /// The entries of one stream in a record.
 pub struct Entries<'a> {
     pub labels: Labels,
-    pub count: usize,
     reader: Reader<'a>,
     left: usize,
 }
@@ -114,6 +113,20 @@ impl Record {
         Some(Walk { reader, record: self, tenant, positions, streams_left })
     }
 
+    /// The first and the last time in it.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let mut span: Option<(Timestamp, Timestamp)> = None;
+        let mut walk = self.walk()?;
+        while let Some(mut entries) = walk.next_stream()? {
+            while let Some(Place { ts, .. }) = entries.next_entry()? {
+                let (first, last) = span.unwrap_or((ts, ts));
+                span = Some((first.min(ts), last.max(ts)));
+            }
+            walk.skip_past(&entries);
+        }
+        span
+    }
+
     /// The entry at a place that `next_entry` named.
     #[inline]
     pub fn entry(&self, at: u32) -> EntryView<'_> {
@@ -162,7 +175,7 @@ impl<'a> Walk<'a> {
         let count = self.reader.count()?;
         let labels = Labels::from_pairs(pairs);
         let reader = Reader::starting_at(&self.record.0, self.reader.at());
-        Some(Some(Entries { labels, count, reader, left: count }))
+        Some(Some(Entries { labels, reader, left: count }))
     }
 
     pub fn skip_past(&mut self, entries: &Entries<'a>) {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::record::Record;
-use crate::store::files::{Files, WriteFile};
+use crate::store::files::{Files, ReadFile, WriteFile};
 use crate::store::varint::Reader;
 
 const MAGIC: &[u8; 8] = b"STKWAL\x00\x01";
@@ -101,49 +101,76 @@ pub struct Replayed {
     pub torn: Vec<u8>,
     /// Damaged records with good ones behind them.
     pub damaged: Vec<Vec<u8>>,
-    pub bytes: u64,
 }
 
-/// The record at `at` and where the next one starts, or how far a damaged one reaches.
-fn record_at(content: &[u8], at: usize) -> Result<(Record, usize), Option<usize>> {
-    let mut reader = Reader::starting_at(content, at);
-    let parts = (|| {
-        let length = usize::try_from(reader.u32()?).ok()?;
-        let crc = reader.u32()?;
-        Some((crc, reader.take(length)?))
-    })();
-    let Some((crc, bytes)) = parts else { return Err(None) };
-    if crc32fast::hash(bytes) != crc {
-        return Err(Some(reader.at()));
+/// What lies at a place of a segment.
+enum Found {
+    Record(Record, u64),
+    /// Something with a length, up to the given place.
+    Damaged(Vec<u8>, u64),
+    Nothing,
+}
+
+fn read(file: &dyn ReadFile, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
+    file.read_at(&mut content, at)?;
+    Ok(content)
+}
+
+fn record_at(file: &dyn ReadFile, size: u64, at: u64) -> io::Result<Found> {
+    let body_at = at + RECORD_HEADER_BYTES as u64;
+    if body_at > size {
+        return Ok(Found::Nothing);
     }
-    Record::check(bytes.to_vec()).map(|record| (record, reader.at())).ok_or(Some(reader.at()))
+    let header = read(file, at, RECORD_HEADER_BYTES as u64)?;
+    let mut reader = Reader::new(&header);
+    let (Some(length), Some(crc)) = (reader.u32(), reader.u32()) else {
+        return Ok(Found::Nothing);
+    };
+    let next = body_at + u64::from(length);
+    if next > size {
+        return Ok(Found::Nothing);
+    }
+    let body = read(file, body_at, u64::from(length))?;
+    if crc32fast::hash(&body) != crc {
+        return Ok(Found::Damaged([header, body].concat(), next));
+    }
+    Ok(match Record::check(body) {
+        Some(record) => Found::Record(record, next),
+        None => Found::Damaged(header, next),
+    })
 }
 
 /// Reads a segment. A torn tail is cut off, so that a later start sees the same records; a
 /// damaged record in the middle is left out and handed back.
 pub fn replay(files: &dyn Files, path: &Path) -> io::Result<Replayed> {
-    let content = files.read(path)?;
+    let file = files.open(path)?;
+    let size = file.bytes()?;
+    let magic_bytes = MAGIC.len() as u64;
     let mut found = Replayed::default();
     // A header that never reached the disk holds no acknowledged record behind it.
-    let mut good = if content.starts_with(MAGIC) { MAGIC.len() } else { 0 };
-    while good > 0 && good < content.len() {
-        match record_at(&content, good) {
-            Ok((record, next)) => {
+    let is_whole = size >= magic_bytes && read(&*file, 0, magic_bytes)? == MAGIC;
+    let mut good = if is_whole { magic_bytes } else { 0 };
+    while good > 0 && good < size {
+        match record_at(&*file, size, good)? {
+            Found::Record(record, next) => {
                 found.records.push(record);
                 good = next;
             }
-            Err(Some(next)) if record_at(&content, next).is_ok() => {
-                found.damaged.push(content[good..next].to_vec());
+            Found::Damaged(bytes, next)
+                if matches!(record_at(&*file, size, next)?, Found::Record(..)) =>
+            {
+                found.damaged.push(bytes);
                 good = next;
             }
-            Err(_) => break,
+            Found::Damaged(..) | Found::Nothing => break,
         }
     }
-    if good < content.len() {
-        found.torn = content[good..].to_vec();
-        files.truncate(path, good as u64)?;
+    if good < size {
+        found.torn = read(&*file, good, size - good)?;
+        drop(file);
+        files.truncate(path, good)?;
     }
-    found.bytes = good as u64;
     Ok(found)
 }
 
