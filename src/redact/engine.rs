@@ -67,7 +67,8 @@ pub(super) struct Engine {
     pub(super) own_domains: Vec<String>,
     pub(super) allow_values: HashSet<String>,
     pub(super) allow_fields: HashSet<String>,
-    pub(super) key: Option<HashKey>,
+    /// The first is used, the others are only searched for.
+    pub(super) hash_keys: Vec<HashKey>,
 }
 
 /// What became of a text.
@@ -92,6 +93,14 @@ impl Looked {
     fn done(outcome: Outcome) -> Self {
         Looked { outcome, opens_key: false, work: 0 }
     }
+}
+
+/// How often a text may still be looked at, the work already done on it, and how much may be.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    left: usize,
+    work: usize,
+    budget: usize,
 }
 
 #[derive(Default)]
@@ -119,9 +128,10 @@ struct Search<'a> {
 impl Engine {
     /// Redacts one text and counts per rule. A fault inside makes the text fail, not the caller.
     pub(super) fn look(&self, text: &str, field: Option<&str>, tally: &mut [u64]) -> Looked {
+        let budget = WORK_MIN + text.len() * WORK_PER_BYTE_MAX;
+        let first = Round { left: ROUNDS_MAX, work: 0, budget };
         let look = AssertUnwindSafe(|| {
-            SCRATCH
-                .with_borrow_mut(|scratch| self.look_with(text, field, tally, scratch, ROUNDS_MAX))
+            SCRATCH.with_borrow_mut(|scratch| self.look_with(text, field, tally, scratch, first))
         });
         catch_unwind(look).unwrap_or_else(|_| Looked::done(Outcome::Failed))
     }
@@ -159,18 +169,24 @@ impl Engine {
         field: Option<&str>,
         tally: &mut [u64],
         scratch: &mut Scratch,
-        rounds: usize,
+        round: Round,
     ) -> Looked {
         let raw = text.as_bytes();
         let Scratch { hits, view_hits, candidates } = scratch;
         self.prefilter.scan(raw, hits);
         if hits.is_empty() && !self.scans_all {
-            return Looked::done(Outcome::Untouched);
+            return Looked { outcome: Outcome::Untouched, opens_key: false, work: round.work };
         }
         candidates.clear();
-        let budget = WORK_MIN + raw.len() * WORK_PER_BYTE_MAX;
-        let mut search =
-            Search { engine: self, raw, field, found: candidates, work: 0, opens_key: false };
+        let budget = round.budget;
+        let mut search = Search {
+            engine: self,
+            raw,
+            field,
+            found: candidates,
+            work: round.work,
+            opens_key: false,
+        };
         search.names_and_keys(hits, budget);
         let escaped = hits.hides || memchr::memchr(b'\\', raw).is_some();
         if escaped && (hits.hides || search.has_value_hits(hits)) {
@@ -196,13 +212,19 @@ impl Engine {
         match self.apply(text, candidates, tally) {
             // A replacement gives its neighbors other neighbors: what was glued to a match before
             // may stand free now. Looking again makes redaction of its own output a no-op.
-            Outcome::Changed(changed) if rounds > 1 => {
-                let again = self.look_with(&changed, field, tally, scratch, rounds - 1);
+            Outcome::Changed(changed) if round.left > 1 => {
+                let again = self.look_with(
+                    &changed,
+                    field,
+                    tally,
+                    scratch,
+                    Round { left: round.left - 1, work, budget },
+                );
                 let outcome = match again.outcome {
                     Outcome::Untouched => Outcome::Changed(changed),
                     other => other,
                 };
-                Looked { outcome, opens_key, work: work + again.work }
+                Looked { outcome, opens_key, work: again.work }
             }
             outcome => Looked { outcome, opens_key, work },
         }
@@ -246,7 +268,13 @@ impl Engine {
     }
 
     pub(super) fn replacement_of(&self, rule: &Rule, value: &str) -> String {
-        action::replacement(rule.action, &rule.label, rule.value_kind, value, self.key.as_ref())
+        action::replacement(
+            rule.action,
+            &rule.label,
+            rule.value_kind,
+            value,
+            self.hash_keys.first(),
+        )
     }
 }
 

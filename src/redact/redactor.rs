@@ -1,7 +1,7 @@
 //! The redactor: rules and options compiled into something that batches pass through.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -16,7 +16,7 @@ use super::prefilter::Prefilter;
 use super::rule::{Finder, Rule};
 use super::{Redacted, RuleSet};
 use crate::config::redaction::{RawAction, RawDetector, RawRedaction, RawRule};
-use crate::config::{Diagnostic, Spanned};
+use crate::config::{Diagnostic, Spanned, unknown};
 use crate::metrics::{Counters, Metrics};
 use crate::model::{Batch, Changes, Entry, Labels, Metadata, StreamBatch, Text};
 
@@ -153,7 +153,7 @@ impl Redactor {
             own_domains: raw.own_domains.iter().map(|domain| domain.to_lowercase()).collect(),
             allow_values: raw.allow.values.iter().map(|value| value.to_lowercase()).collect(),
             allow_fields: raw.allow.fields.iter().map(|name| flatten(name.as_bytes())).collect(),
-            key: options.keys.first().cloned(),
+            hash_keys: options.keys.clone(),
             rules,
         };
         let counters =
@@ -257,12 +257,14 @@ impl Redactor {
         }
     }
 
-    /// What `value` looks like after the `hash` action under a label, to search for it. One term
+    /// What `value` looks like after the `hash` action under a label, to search for it: one term
     /// for each key, the one in use first.
-    pub fn hash_term(&self, label: &str, value: &str) -> Option<String> {
-        let rule = self.engine.rules.iter().find(|rule| rule.label == label)?;
-        let key = self.engine.key.as_ref()?;
-        Some(action::hash(label, rule.value_kind, value, key))
+    pub fn hash_terms(&self, label: &str, value: &str) -> Vec<String> {
+        let Some(rule) = self.engine.rules.iter().find(|rule| rule.label == label) else {
+            return Vec::new();
+        };
+        let keys = self.engine.hash_keys.iter();
+        keys.map(|key| action::hash(label, rule.value_kind, value, key)).collect()
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -503,28 +505,25 @@ fn choose<'a>(
             }
         }
     }
-    let presets_known: HashSet<&str> = by_name
-        .values()
-        .filter_map(|(_, rule)| rule.preset.as_deref())
-        .chain([PRESET_DEFAULT])
-        .collect();
-    let mut check = |what: &str, given: &Spanned<String>, known: bool| {
-        if !known {
-            let message = format!("unknown {what} {:?}; see `stockade redact --list`", given.value);
-            faults.push(Diagnostic::at(&options.file, given, message));
+    let mut presets: Vec<&str> =
+        by_name.values().filter_map(|(_, rule)| rule.preset.as_deref()).collect();
+    presets.push(PRESET_DEFAULT);
+    presets.sort_unstable();
+    presets.dedup();
+    let mut fault = |what: &str, given: &str, at: Diagnostic, known: &[&str]| {
+        if !known.contains(&given) {
+            faults.push(Diagnostic { message: unknown(what, given, known), ..at });
         }
     };
+    let place = |given: &Spanned<String>| Diagnostic::at(&options.file, given, "");
     for name in raw.enable.iter().chain(&raw.disable) {
-        check("rule", name, by_name.contains_key(name.value.as_str()));
+        fault("rule", &name.value, place(name), &order);
     }
     for preset in &raw.presets {
-        check("preset", preset, presets_known.contains(preset.value.as_str()));
+        fault("preset", &preset.value, place(preset), &presets);
     }
     for (name, action) in &raw.actions {
-        if !by_name.contains_key(name.as_str()) {
-            let message = format!("unknown rule {name:?}; see `stockade redact --list`");
-            faults.push(Diagnostic::at(&options.file, action, message));
-        }
+        fault("rule", name, Diagnostic::at(&options.file, action, ""), &order);
     }
     let listed = |list: &[Spanned<String>], name: &str| list.iter().any(|item| item.value == name);
     order

@@ -42,6 +42,12 @@ fn nothing_of_a_canary_is_left_anywhere() {
 }
 
 #[test]
+fn redactors_are_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<crate::redact::Redactor>();
+}
+
+#[test]
 fn untouched_lines_keep_their_buffer() {
     let redactor = redactor("");
     let line = Text::from("nothing to see, 2024-01-02T10:11:12 status=200 bob");
@@ -129,7 +135,7 @@ fn hashing_needs_a_key_and_gives_a_search_term() {
     let redactor = redactor("actions: {email: hash}\nhash_key_file: x");
     let one = redactor.redact_text("Alice@Example.com").into_owned();
     assert_eq!(redactor.redact_text("?m=alice%40example.com"), format!("?m={one}"));
-    assert_eq!(redactor.hash_term("email", "alice@example.com"), Some(one));
+    assert_eq!(redactor.hash_terms("email", "alice@example.com"), [one]);
 }
 
 #[test]
@@ -139,9 +145,9 @@ fn faults_tell_their_place() {
         assert!(faults[0].to_string().contains(expect), "{faults:?}");
     };
     check("enabled: false", "i_understand: true");
-    check("disable: [emial]", "test.yaml:1:11: unknown rule \"emial\"");
+    check("disable: [emial]", "test.yaml:1:11: unknown rule \"emial\"; did you mean \"email\"");
     check("actions: {emial: mask}", "unknown rule \"emial\"");
-    check("presets: [gpdr]", "unknown preset");
+    check("presets: [gpdr]", "did you mean \"gdpr\"");
     check("actions: {email: hsh}", "did you mean \"hash\"");
     check("rulez: []", "did you mean \"rules\"");
     check("rules: [{name: x, category: pii, pattern: '('}]", "pattern");
