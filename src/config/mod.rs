@@ -12,7 +12,6 @@ mod retention;
 mod root;
 pub mod sources;
 mod values;
-pub mod store;
 
 use serde::de::DeserializeOwned;
 

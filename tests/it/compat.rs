@@ -17,7 +17,10 @@ const DIFFERENT: &[(&str, &str)] = &[
     ),
     (r#"sum(bytes_rate({env="prod"}[10m])) by (app)"#, OTHER_DATA),
     ("/loki/api/v1/label/level/values", OTHER_DATA),
-    ("1 + 1", "Loki gives the time of an instant scalar in milliseconds; Prometheus and we in seconds"),
+    (
+        "1 + 1",
+        "Loki gives the time of an instant scalar in milliseconds; Prometheus and we in seconds",
+    ),
     ("2 ^ 3 ^ 2", "the same"),
     ("10 - 2 * 3", "the same"),
     (

@@ -168,7 +168,7 @@ impl Rig {
     }
 
     #[track_caller]
-    pub fn require(&mut self, lines: &[&str]) {
+    pub fn expect(&mut self, lines: &[&str]) {
         assert_eq!(std::mem::take(&mut self.log), lines);
     }
 }
