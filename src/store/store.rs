@@ -295,7 +295,7 @@ impl Store {
         self.shared.tail.subscribe()
     }
 
-    /// Seals the head and waits until it is in parts.
+    /// Seals the head and waits until it is in parts. Blocks, so not for async code.
     pub fn flush(&self) -> Result<(), StoreError> {
         let failures = self.shared.sealer.failures();
         let (answer, frozen) = oneshot::channel();
@@ -303,7 +303,8 @@ impl Store {
             .queue
             .push(Job::Freeze { answer: Some(answer) }, u64::MAX)
             .map_err(|_| StoreError::Closed)?;
-        frozen.blocking_recv().map_err(|_| StoreError::Closed)?;
+        let frozen = frozen.blocking_recv().map_err(|_| StoreError::Closed)?;
+        frozen.map_err(|error| StoreError::Seal(error.to_string()))?;
         seal::wait_sealed(&self.shared, failures)
     }
 

@@ -32,7 +32,7 @@ pub(super) enum Job {
     },
     /// Freeze the head, so that it is sealed.
     Freeze {
-        answer: Option<oneshot::Sender<()>>,
+        answer: Option<oneshot::Sender<Result<(), AppendError>>>,
     },
 }
 
@@ -140,9 +140,9 @@ impl Writer {
                     }
                     Job::Freeze { answer } => {
                         self.append(std::mem::take(&mut group));
-                        self.freeze();
+                        let frozen = self.freeze();
                         if let Some(answer) = answer {
-                            let _ = answer.send(());
+                            let _ = answer.send(frozen);
                         }
                     }
                 }
@@ -155,7 +155,8 @@ impl Writer {
                 || head.memory_bytes >= thresholds.head_bytes_max.saturating_mul(2)
                 || self.segment.bytes() >= thresholds.head_bytes_max.saturating_mul(2)
             {
-                self.freeze();
+                // Without room for a new segment the head just grows on until there is.
+                let _ = self.freeze();
             }
         }
     }
@@ -232,14 +233,12 @@ impl Writer {
     }
 
     /// Gives the head to the sealer and goes on with an empty one in a new segment.
-    fn freeze(&mut self) {
+    fn freeze(&mut self) -> Result<(), AppendError> {
         let unit = self.shared.state.read().active.clone();
         if unit.head.is_empty() && !self.written {
-            return;
+            return Ok(());
         }
-        // Without room for a new segment the head just grows on; it is tried again.
-        let Ok(segment) = self.shared.next_segment(self.segment.number + 1) else { return };
-        self.segment = segment;
+        self.segment = self.shared.next_segment(self.segment.number + 1)?;
         self.written = false;
         let now_ns = self.shared.options.clock.now_ns();
         self.repeats.note_frozen(&self.shared, &unit.head, now_ns);
@@ -250,6 +249,7 @@ impl Writer {
             state.sealing.push(unit);
         }
         self.shared.sealer.wake();
+        Ok(())
     }
 }
 
