@@ -165,7 +165,7 @@ fn a_full_disk_refuses_and_recovers() {
     let config = format!("{QUIET}retention: {{min_free_disk: 0, stop_free_disk: 2MB}}\n");
     let mut server = Server::start(&config, &at.join("data"));
     let ballast = at.join("ballast");
-    std::fs::write(&ballast, vec![0u8; 8 << 20]).unwrap();
+    std::fs::write(&ballast, vec![0u8; 17 << 20]).unwrap();
     let base = now_ns();
     let mut accepted: Vec<String> = Vec::new();
     let mut random = 0x2545_f491_4f6c_dd1du64;

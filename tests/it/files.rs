@@ -77,10 +77,10 @@ fn rotated_by_copytruncate() {
     let total = write_lines(&path, |start, file| {
         // copytruncate loses what is written between copy and truncation; this writer waits
         // meanwhile, and truncates only what the reader has had a chance to see.
-        let size = file.metadata().unwrap().len();
+        let written = start + LINES_PER_SECOND / 100;
         wait_for("the reader to catch up", || {
-            let read = server.metric("source_bytes_total{source=\"files\"}")?;
-            (read as u64 >= size).then_some(())
+            let read = server.metric("source_lines_total{source=\"files\",kind=\"files\"}")?;
+            (read as usize >= written).then_some(())
         });
         fs::copy(&path, logs.join(format!("app.log.{start}"))).unwrap();
         file.set_len(0).unwrap();

@@ -250,7 +250,7 @@ impl Parser<'_> {
     }
 
     /// `| unwrap x`, `| unwrap bytes(x)`, and the label filters behind it.
-    pub fn unwrap(&mut self) -> Parsed<Unwrap> {
+    pub fn unwrap_stage(&mut self) -> Parsed<Unwrap> {
         let start = self.span();
         self.require(Symbol::Pipe)?;
         self.advance();

@@ -354,7 +354,7 @@ impl Parser<'_> {
     fn optional_unwrap(&mut self) -> Parsed<Option<Unwrap>> {
         let found = *self.peek() == TokenKind::Symbol(Symbol::Pipe)
             && *self.peek_at(1) == TokenKind::Word(Word::Unwrap);
-        if found { Ok(Some(self.unwrap()?)) } else { Ok(None) }
+        if found { Ok(Some(self.unwrap_stage()?)) } else { Ok(None) }
     }
 
     /// `[5m]` and `offset 1h`.
