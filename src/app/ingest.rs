@@ -16,7 +16,7 @@ use crate::collect::push::{self, PushLimits, RateLimiter};
 use crate::config::Limits;
 use crate::limits;
 use crate::metrics::{Counters, Metrics};
-use crate::model::{Batch, StreamBatch, Timestamp};
+use crate::model::{Batch, Changes, StreamBatch, Timestamp};
 use crate::pipeline::Discover;
 use crate::redact::{Redacted, Redactor};
 use crate::store::{AppendError, Store, TailBatch};
@@ -44,6 +44,7 @@ struct Counted {
     bytes: Counters,
     rejected: Counters,
     missing_pipeline: Counters,
+    panicked_pipeline: Counters,
 }
 
 impl Counted {
@@ -64,6 +65,11 @@ impl Counted {
                 "missing_pipeline_batches",
                 "Batches whose pipeline is not in the configuration; the default one ran",
                 &["pipeline"],
+            ),
+            panicked_pipeline: metrics.counters(
+                "panicked_pipeline_batches",
+                "Batches stored without their pipeline, because it panicked",
+                &["source"],
             ),
         }
     }
@@ -136,7 +142,7 @@ impl Intake {
         let mut redacted = rules.redactor.redact(batch, "push").into_inner();
         rules.discover.run(&mut redacted);
         // Discovery adds known level names and copies of redacted label values, nothing new.
-        let redacted = rules.redactor.guard(redacted, &crate::model::Changes::Nothing, "push");
+        let redacted = rules.redactor.guard(redacted, &Changes::Nothing, "push");
         let message = (!rejected.is_empty())
             .then(|| rules.redactor.redact_text(&rejected.message()).into_owned());
         Ok((redacted, message))
@@ -191,10 +197,16 @@ impl Intake {
             self.counted.missing_pipeline.add(&[name.unwrap_or_default()], 1);
             default
         });
-        let (batch, changes) = pipeline.run(redacted);
+        // A stage that panics costs the batch its structure, not its lines.
+        let run = std::panic::AssertUnwindSafe(|| pipeline.run(redacted.clone()));
+        let (batch, changes) = std::panic::catch_unwind(run).unwrap_or_else(|_| {
+            self.counted.panicked_pipeline.add(&[source], 1);
+            tracing::error!(source, "a pipeline panicked; its batch is stored without it");
+            (redacted, Changes::Nothing)
+        });
         let mut guarded = rules.redactor.guard(batch, &changes, source).into_inner();
         rules.discover.run(&mut guarded);
-        rules.redactor.guard(guarded, &crate::model::Changes::Nothing, source)
+        rules.redactor.guard(guarded, &Changes::Nothing, source)
     }
 
     /// Brings the batches of sources to disk until every source is gone. A disk that refuses is
@@ -208,9 +220,10 @@ impl Intake {
             let batch = match prepared {
                 Ok(batch) => batch,
                 Err(error) => {
-                    // The position stays where it was; the source sends the lines again.
-                    tracing::error!(%error, source = &*source, "preparing a batch failed");
-                    continue;
+                    // Going on would move the position past lines that were not stored. The
+                    // channel closes, the source stops, and a restart reads them again.
+                    tracing::error!(%error, source = &*source, "preparing a batch failed; the source stops");
+                    return;
                 }
             };
             let (lines, bytes) = (batch.entries() as u64, batch.bytes() as u64);

@@ -53,7 +53,7 @@ pub struct Ground {
     pub redact_metrics: RedactMetrics,
     pub pipeline_metrics: PipelineMetrics,
     pub clock: SharedClock,
-    /// Where the generated key of `hash` is kept; `None` while only checking.
+    /// Where the generated key of `hash` is kept; `None` for commands that keep nothing.
     pub data_dir: Option<PathBuf>,
 }
 
@@ -104,21 +104,26 @@ fn hash_key(loaded: &Loaded, ground: &Ground) -> Result<Option<Vec<u8>>, String>
     if let Some(file) = &loaded.config.redaction.hash_key_file {
         let path = loaded.base.join(&file.value);
         return match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
+            // Editors end files with a line break that is not meant as part of the key.
+            Ok(bytes) => Ok(Some(bytes.trim_ascii_end().to_vec())),
             Err(error) => Err(format!("redaction.hash_key_file: {}: {error}", path.display())),
         };
     }
-    let Some(data_dir) = &ground.data_dir else {
-        return Ok(Some(vec![0; HASH_KEY_BYTES]));
+    let random = || {
+        let mut key = vec![0; HASH_KEY_BYTES];
+        getrandom::fill(&mut key).map_err(|error| format!("making a key for hashes: {error}"))?;
+        Ok::<_, String>(key)
     };
+    // Without a data directory the key lives as long as the command: nothing it prints can be
+    // guessed, and nothing can be compared with what a server stores.
+    let Some(data_dir) = &ground.data_dir else { return random().map(Some) };
     let path = data_dir.join("redaction.key");
     match std::fs::read(&path) {
         Ok(bytes) => return Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(format!("{}: {error}", path.display())),
     }
-    let mut key = vec![0; HASH_KEY_BYTES];
-    getrandom::fill(&mut key).map_err(|error| format!("making a key for hashes: {error}"))?;
+    let key = random()?;
     crate::durable::replace_file(&path, &key)
         .and_then(|()| {
             use std::os::unix::fs::PermissionsExt as _;

@@ -28,7 +28,7 @@ use crate::notify::{self, HttpDeliver, Notifier};
 use crate::pipeline::PipelineMetrics;
 use crate::query::Engine;
 use crate::redact::RedactMetrics;
-use crate::store::{Retention, Store, StoreOptions, TailBatch};
+use crate::store::{Retention, Store, StoreError, StoreOptions, TailBatch};
 
 /// Longest time an orderly stop may take; what is in the WAL is safe anyway.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -233,6 +233,12 @@ async fn serve_http(listener: TcpListener, router: axum::Router, stopping: watch
     }
 }
 
+/// Merges until there is nothing left that is worth it.
+fn compact(store: &Store) -> Result<(), StoreError> {
+    while store.compact_once()?.is_some() {}
+    Ok(())
+}
+
 /// Compaction and retention, each on its own beat, off the async threads.
 async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiver<bool>) {
     let mut stopped = std::pin::pin!(until(stopping));
@@ -245,7 +251,7 @@ async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiv
         let outcome = tokio::select! {
             () = &mut stopped => return,
             _ = compact.tick() => {
-                tokio::task::spawn_blocking(move || store.compact_once().map(drop)).await
+                tokio::task::spawn_blocking(move || compact(&store)).await
             }
             _ = retain.tick() => {
                 tokio::task::spawn_blocking(move || store.retain_once(Timestamp(clock.now_ns())).map(drop)).await

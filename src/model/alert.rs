@@ -30,6 +30,7 @@ pub struct Alert {
     pub starts_at_ns: i64,
     /// Set once the alert is resolved.
     pub ends_at_ns: Option<i64>,
+    #[serde(with = "any_float")]
     pub value: f64,
     /// The rule's expression and the window it looked at, for the link to the query.
     pub expr: String,
@@ -65,5 +66,55 @@ mod labels_as_map {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Labels, D::Error> {
         Ok(Labels::from_pairs(BTreeMap::<String, String>::deserialize(from)?))
+    }
+}
+
+/// JSON has no NaN and no infinities; those travel as text, so that stored alerts can be read back.
+mod any_float {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Number(f64),
+        Text(String),
+    }
+
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() { to.serialize_f64(*value) } else { to.serialize_str(&value.to_string()) }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        match Stored::deserialize(from)? {
+            Stored::Number(value) => Ok(value),
+            Stored::Text(text) => text.parse().map_err(D::Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_value_can_be_stored() {
+        for value in [1.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let alert = Alert {
+                labels: Labels::from_pairs([("alertname", "A")]),
+                annotations: Labels::default(),
+                starts_at_ns: 1,
+                ends_at_ns: None,
+                value,
+                expr: String::new(),
+                window_start_ns: 0,
+                window_end_ns: 0,
+                count: 0,
+                samples: Vec::new(),
+                generator_url: String::new(),
+            };
+            let text = serde_json::to_string(&alert).unwrap();
+            let back: Alert = serde_json::from_str(&text).unwrap();
+            assert_eq!(back.value.to_bits(), value.to_bits());
+        }
     }
 }
