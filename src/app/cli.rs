@@ -16,10 +16,19 @@ Exit codes:
 /// Without a subcommand it serves: no configuration is needed, http://localhost:3100 shows the
 /// logs of every container, of journald and of /var/log.
 #[derive(Debug, Parser)]
-#[command(name = "stockade", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(
+    name = "stockade",
+    version,
+    after_help = EXIT_CODES,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Without a subcommand it serves, with the same options and variables as `serve`.
+    #[command(flatten)]
+    pub serve: ServeArgs,
     /// What our own log holds: error, warn, info, debug, or a filter such as stockade=debug
     #[arg(
         long,
@@ -205,4 +214,25 @@ pub struct BenchArgs {
     /// Seed of the generator: the same seed gives the same lines
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_needs_no_subcommand() {
+        let cli = Cli::parse_from(["stockade", "--listen", "127.0.0.1:1"]);
+        assert!(cli.command.is_none());
+        assert_eq!(cli.serve.listen.as_deref(), Some("127.0.0.1:1"));
+        let cli = Cli::parse_from(["stockade", "query", "x", "--log", "debug"]);
+        assert!(matches!(cli.command, Some(Command::Query(_))));
+    }
 }

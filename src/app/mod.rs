@@ -61,7 +61,7 @@ pub fn main(cli: Cli) -> ExitCode {
 fn run(cli: Cli) -> Result<(), Exit> {
     logging::start(&cli.log, cli.log_format, cli.command.as_ref())?;
     match cli.command {
-        None => serve::serve(&cli::ServeArgs::default()),
+        None => serve::serve(&cli.serve),
         Some(Command::Serve(args)) => serve::serve(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Query(args)) => query::query(&args),
