@@ -234,7 +234,7 @@ async fn serve_http(listener: TcpListener, router: axum::Router, stopping: watch
 }
 
 /// Merges until there is nothing left that is worth it.
-fn compact(store: &Store) -> Result<(), StoreError> {
+fn merge_parts(store: &Store) -> Result<(), StoreError> {
     while store.compact_once()?.is_some() {}
     Ok(())
 }
@@ -251,7 +251,7 @@ async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiv
         let outcome = tokio::select! {
             () = &mut stopped => return,
             _ = compact.tick() => {
-                tokio::task::spawn_blocking(move || compact(&store)).await
+                tokio::task::spawn_blocking(move || merge_parts(&store)).await
             }
             _ = retain.tick() => {
                 tokio::task::spawn_blocking(move || store.retain_once(Timestamp(clock.now_ns())).map(drop)).await
