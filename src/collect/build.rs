@@ -13,6 +13,7 @@ use super::docker::{DockerFilter, DockerSettings, DockerSource, Endpoint, wildca
 use super::files::{FilesSettings, FilesSource, Glob};
 use super::journald::{JournalSettings, JournalSource, UnitFilter};
 use super::relabel::RelabelRule;
+use super::stage_hint::StageHint;
 use super::status::{SourceCounters, SourceStatus, StatusHandle};
 use super::{detect, promtail, settings};
 use crate::clock::SharedClock;
@@ -111,7 +112,7 @@ impl DraftKind {
 
 /// Builds the sources of a configuration file. Without `sources:` and `scrape_configs:` they
 /// are what is found on the machine.
-pub fn build<S: Clone>(
+pub fn build<S: Clone + StageHint>(
     file: &str,
     sources: &RawSources<S>,
     scrape_configs: &[RawScrapeConfig<S>],
@@ -129,6 +130,9 @@ pub fn build<S: Clone>(
     }
     for raw in scrape_configs {
         drafts.extend(promtail::drafts(file, raw)?);
+    }
+    for draft in &mut drafts {
+        hoist_multiline(draft);
     }
     let skip_containers = drafts.iter().any(|draft| matches!(draft.kind, DraftKind::Docker(_)));
     let claims = Claims::default();
@@ -181,6 +185,19 @@ pub fn build<S: Clone>(
         });
     }
     Ok(built)
+}
+
+/// A pipeline that begins by joining lines has its source do that.
+fn hoist_multiline<S: StageHint>(draft: &mut Draft<S>) {
+    let Some(RawPipelineRef::Stages(stages)) = &draft.pipeline else { return };
+    let Some(rule) = stages.first().and_then(StageHint::multiline) else { return };
+    let nowhere = serde_saphyr::Location::UNKNOWN;
+    let rule = Some(Spanned::new(rule, nowhere, nowhere));
+    match &mut draft.kind {
+        DraftKind::Docker(raw) if raw.multiline.is_none() => raw.multiline = rule,
+        DraftKind::Files(raw) if raw.multiline.is_none() => raw.multiline = rule,
+        _ => {}
+    }
 }
 
 fn native<S: Clone>(file: &str, raw: &Spanned<RawSource<S>>) -> Result<Draft<S>, Diagnostic> {

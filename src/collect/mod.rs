@@ -20,7 +20,10 @@ mod promtail;
 pub mod push;
 mod relabel;
 mod settings;
+mod stage_hint;
 mod status;
+
+pub use stage_hint::StageHint;
 
 pub use docker::{DockerSource, PARSE_PIPELINE_PREFIX};
 pub use files::FilesSource;

@@ -87,3 +87,29 @@ fn rotated_by_copytruncate() {
     });
     check(&server, total);
 }
+
+#[test]
+fn promtail_multiline_joins_over_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let config = format!(
+        "scrape_configs:\n- job_name: app\n  static_configs: [{{targets: [localhost], labels: {{job: app, __path__: '{}/*.log'}}}}]\n  pipeline_stages:\n  - multiline: {{firstline: '^\\d{{4}}-', max_wait_time: 30s}}\n  - regex: {{expression: '^\\S+ (?P<kind>\\w+)'}}\n  - labels: {{kind: ''}}\nalerts: {{rules: []}}\n",
+        logs.display()
+    );
+    let server = Server::start(&config, &folder.path().join("data"));
+    let mut file = File::create(logs.join("app.log")).unwrap();
+    let read = |lines: f64| {
+        wait_for("the lines to be read", || {
+            let (_, text) = server.get("/metrics");
+            let counter = text.lines().find(|l| l.starts_with("source_lines_total{"))?;
+            (counter.rsplit(' ').next()?.parse::<f64>().ok()? >= lines).then_some(())
+        });
+    };
+    // The trace comes in two pieces, with a read in between.
+    file.write_all(b"2026-11-20 ERROR it broke\n").unwrap();
+    read(1.0);
+    file.write_all(b"  at one\n  at two\n2026-11-20 INFO next\n").unwrap();
+    let joined = wait_for("the joined record", || server.lines(r#"{kind="ERROR"}"#).pop());
+    assert_eq!(joined, "2026-11-20 ERROR it broke\n  at one\n  at two");
+}

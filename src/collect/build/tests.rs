@@ -4,18 +4,19 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::collect::batch::MemoryPositions;
 use crate::config::parse_yaml_plain;
+use crate::config::pipeline::Node;
 use crate::metrics::Metrics;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default = "no_sources")]
-    sources: RawSources<serde_json::Value>,
+    sources: RawSources<Node>,
     #[serde(default = "Vec::new")]
-    scrape_configs: Vec<RawScrapeConfig<serde_json::Value>>,
+    scrape_configs: Vec<RawScrapeConfig<Node>>,
 }
 
-fn no_sources() -> RawSources<serde_json::Value> {
+fn no_sources() -> RawSources<Node> {
     None
 }
 
