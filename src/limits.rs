@@ -12,6 +12,8 @@ pub const QUERY_BYTES_MAX: usize = 128 * 1024;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far
 /// below the stack.
 pub const QUERY_DEPTH_MAX: usize = 200;
+/// Points of one series in an answer, as in Loki: a minute's resolution for a week.
+pub const QUERY_POINTS_MAX: i64 = 11_000;
 /// Series that a range aggregation keeps apart before anything puts them together, and samples
 /// or points in memory at once (32 bytes each): the wall against queries that would take all
 /// memory. The limit on series in an answer is the user's.

@@ -83,6 +83,10 @@ pub async fn series(
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
         selectors.push(matchers);
     }
+    // `{}` alone means all series; beside others it is a mistake.
+    if selectors.len() > 1 && selectors.iter().any(Vec::is_empty) {
+        return Err(ApiError::bad_request("0 matchers in group: {}"));
+    }
     let series = blocking(&api, tenant, "series", move |api, context| {
         api.engine.series(&selectors, range, context)
     })
@@ -104,6 +108,10 @@ pub async fn index_stats(
     params: Params,
 ) -> Answer {
     let (range, matchers) = (range(&api, &params)?, required_matchers(&params)?);
+    params.positive("limit", 100)?;
+    params.direction()?;
+    params.check_points(range)?;
+    params.interval_ns()?;
     let stats = blocking(&api, tenant, "index_stats", move |api, context| {
         api.engine.index_stats(&matchers, range, context)
     })
@@ -127,7 +135,12 @@ fn volume_query(api: &Api, params: &Params) -> Result<VolumeQuery, ApiError> {
         Some("labels") => VolumeBy::Labels,
         Some(_) => return Err(ApiError::bad_request("invalid aggregation option")),
     };
-    let limit: usize = params.number("limit", 100)?;
+    let limit = match params.get("limit") {
+        Some("0") => 100,
+        _ => params.positive("limit", 100)?,
+    };
+    params.time("time", Timestamp(0))?;
+    params.direction()?;
     let target_labels = params.get("targetLabels").map_or_else(Vec::new, |names| {
         names.split(',').map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()).collect()
     });
@@ -176,7 +189,7 @@ pub async fn volume_range(
     params: Params,
 ) -> Answer {
     let query = volume_query(&api, &params)?;
-    let step_ns = params.step_ns(query.range)?;
+    let step_ns = params.check_points(query.range)?;
     let series: Vec<VolumeSeries> = blocking(&api, tenant, "volume", move |api, context| {
         api.engine.volume_range(&query, step_ns, context)
     })
@@ -204,14 +217,18 @@ pub async fn volume_range(
 fn field_query(api: &Api, params: &Params) -> Result<FieldQuery, ApiError> {
     let log = syntax::parse_log(params.query()?)
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let default: usize = params.number("limit", 1000)?;
+    let limit = match params.get("limit") {
+        Some(_) => params.positive("limit", 1000)?,
+        None => params.positive("field_limit", 1000)?,
+    };
+    params.check_points(range(api, params)?)?;
     Ok(FieldQuery {
         log,
         range: range(api, params)?,
         line_limit: params
-            .number("line_limit", 100usize)?
+            .positive("line_limit", 100)?
             .min(api.limits.load().max_entries_limit_per_query),
-        field_limit: params.number("field_limit", default)?,
+        field_limit: limit,
     })
 }
 
@@ -261,6 +278,9 @@ pub async fn detected_field_values(
         api.engine.detected_field_values(&name, &query, context)
     })
     .await?;
+    if values.is_empty() {
+        return Ok(Json(json!({})).into_response());
+    }
     Ok(Json(json!({"values": values, "limit": limit})).into_response())
 }
 
@@ -292,7 +312,8 @@ pub async fn patterns(
     let log = syntax::parse_log(params.query()?)
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let range = range(&api, &params)?;
-    let query = PatternQuery { log, range, step_ns: params.step_ns(range)?, limit: PATTERNS_MAX };
+    let query =
+        PatternQuery { log, range, step_ns: params.check_points(range)?, limit: PATTERNS_MAX };
     let patterns = blocking(&api, tenant, "patterns", move |api, context| {
         api.engine.patterns(&query, context)
     })

@@ -10,6 +10,7 @@ use axum::http::{Method, header};
 use super::error::ApiError;
 use crate::limits;
 use crate::model::{TimeRange, Timestamp};
+use crate::query::Direction;
 use crate::text::units;
 
 /// All parameters of a request, in order; a name may come more than once.
@@ -21,7 +22,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let mut params = Vec::new();
-        read_form(request.uri().query().unwrap_or_default().as_bytes(), &mut params);
+        let url = request.uri().query().unwrap_or_default().to_owned();
         let is_form = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -32,8 +33,10 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             let body = to_bytes(body, limits::QUERY_BYTES_MAX * 4)
                 .await
                 .map_err(|error| ApiError::bad_request(format!("the form body: {error}")))?;
+            // What the body says goes before what the URL says.
             read_form(&body, &mut params);
         }
+        read_form(url.as_bytes(), &mut params);
         Ok(Params(params))
     }
 }
@@ -81,6 +84,40 @@ impl Params {
                 .parse()
                 .map_err(|error| ApiError::bad_request(format!("{name}={text:?}: {error}"))),
         }
+    }
+
+    /// `limit` and its like: a number above zero.
+    pub fn positive(&self, name: &str, default: u32) -> Result<usize, ApiError> {
+        let number: i64 = self.number(name, i64::from(default))?;
+        if number <= 0 {
+            return Err(ApiError::bad_request("limit must be a positive value"));
+        }
+        let number = u32::try_from(number).map_err(|_| {
+            ApiError::bad_request(format!(
+                "{name} value {number} is out of range [0, {}]",
+                u32::MAX
+            ))
+        })?;
+        Ok(usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
+    pub fn direction(&self) -> Result<Direction, ApiError> {
+        match self.get("direction").map(str::to_ascii_lowercase).as_deref() {
+            None | Some("backward") => Ok(Direction::Backward),
+            Some("forward") => Ok(Direction::Forward),
+            Some(other) => Err(ApiError::bad_request(format!("invalid direction '{other}'"))),
+        }
+    }
+
+    /// The step, if it does not cut the range into too many points.
+    pub fn check_points(&self, range: TimeRange) -> Result<i64, ApiError> {
+        let step_ns = self.step_ns(range)?;
+        if range.end.0.saturating_sub(range.start.0) / step_ns > limits::QUERY_POINTS_MAX {
+            return Err(ApiError::bad_request(
+                "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
+            ));
+        }
+        Ok(step_ns)
     }
 
     pub fn time(&self, name: &str, default: Timestamp) -> Result<Timestamp, ApiError> {

@@ -32,14 +32,6 @@ pub fn categorize(headers: &HeaderMap) -> Categorize {
     if wants { Categorize::Yes } else { Categorize::No }
 }
 
-fn direction(params: &Params) -> Result<Direction, ApiError> {
-    match params.get("direction").map(str::to_ascii_lowercase).as_deref() {
-        None | Some("backward") => Ok(Direction::Backward),
-        Some("forward") => Ok(Direction::Forward),
-        Some(other) => Err(ApiError::bad_request(format!("invalid direction '{other}'"))),
-    }
-}
-
 /// The limits of configuration as the engine wants them: 0 there means none.
 pub fn query_limits(api: &Api) -> QueryLimits {
     let limits = api.limits.load();
@@ -143,11 +135,7 @@ fn parse(query: &str) -> Result<Expr, ApiError> {
 }
 
 fn limit(params: &Params, expr: &Expr, limits: &QueryLimits) -> Result<usize, ApiError> {
-    let limit: i64 = params.number("limit", 100)?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    if limit == 0 {
-        return Err(ApiError::bad_request("limit must be a positive value"));
-    }
+    let limit = params.positive("limit", 100)?;
     if matches!(expr, Expr::Log(_)) && limit > limits.entries_max {
         return Err(ApiError::bad_request(format!(
             "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {})",
@@ -202,14 +190,7 @@ pub async fn range(
     check_windows(&api, &expr)?;
     let limits = query_limits(&api);
     let limit = limit(&params, &expr, &limits)?;
-    let step_ns = params.step_ns(range)?;
-    if (range.end.0 - range.start.0) / step_ns
-        > i64::try_from(limits.points_max).unwrap_or(i64::MAX)
-    {
-        return Err(ApiError::bad_request(
-            "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
-        ));
-    }
+    let step_ns = params.check_points(range)?;
     let query = RangeQuery {
         expr,
         start: range.start,
@@ -217,7 +198,7 @@ pub async fn range(
         step_ns,
         interval_ns: params.interval_ns()?,
         limit,
-        direction: direction(&params)?,
+        direction: params.direction()?,
     };
     let categorize = categorize(&headers);
     let result =
@@ -241,7 +222,7 @@ pub async fn instant(
     check_windows(&api, &expr)?;
     let limit = limit(&params, &expr, &query_limits(&api))?;
     let at = params.time("time", Timestamp(api.clock.now_ns()))?;
-    let query = InstantQuery { expr, at, limit, direction: direction(&params)? };
+    let query = InstantQuery { expr, at, limit, direction: params.direction()? };
     let categorize = categorize(&headers);
     let result =
         blocking(&api, tenant, "instant", move |api, context| api.engine.instant(&query, context))
@@ -266,7 +247,7 @@ pub async fn legacy(
     }
     let range = check_range(&api, params.range(now)?, now)?;
     let limit = limit(&params, &expr, &query_limits(&api))?;
-    let direction = direction(&params)?;
+    let direction = params.direction()?;
     let query = RangeQuery {
         expr,
         start: range.start,

@@ -129,7 +129,11 @@ impl Engine {
         let mut values: Vec<String> = self
             .fields(query, context)?
             .remove(field)
-            .map(|field| field.values.into_iter().collect())
+            .map(|field| {
+                let parsed = !field.parsers.is_empty();
+                let shown = |value| if parsed { shown_size(value) } else { value };
+                field.values.into_iter().map(shown).collect::<BTreeSet<_>>().into_iter().collect()
+            })
             .unwrap_or_default();
         values.truncate(query.field_limit);
         Ok(values)
@@ -145,6 +149,9 @@ impl Engine {
         let rows =
             log::evaluate(&query.log, query.range, limit, Direction::Backward, &mut running)?;
         let mut finder = Finder::new(query.field_limit)?;
+        // Stream by stream, as Loki looks at them: the last value seen decides the kind.
+        let mut rows = rows;
+        rows.sort_by(|a, b| a.stream.cmp(&b.stream));
         for row in &rows {
             finder.row(row);
         }
@@ -221,11 +228,21 @@ impl Finder {
             parsers: BTreeSet::new(),
             json_path: Vec::new(),
         });
+        field.kind = FieldKind::of(value);
         field.values.insert(value.to_owned());
         field.parsers.extend(parser);
         if field.json_path.is_empty() {
             field.json_path = path;
         }
+    }
+}
+
+/// A size in the form that a query takes: `12KB` is `12kB` there.
+fn shown_size(value: String) -> String {
+    let unit = value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len();
+    match units::parse_bytes(&value) {
+        Some(bytes) if unit < value.len() => units::format_bytes(bytes).replacen(' ', "", 1),
+        _ => value,
     }
 }
 

@@ -5,11 +5,12 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::model::{Labels, Timestamp};
 use crate::query::error::QueryError;
 use crate::query::stage::{ERROR, LabelFilter, NameId, Pinned};
-use crate::query::stage::{Pipeline, Row, Wanted, Worker, convert, errors, labels_read};
+use crate::query::stage::{Pipeline, Row, Wanted, Worker, errors, labels_read};
 use crate::query::syntax::ast::{
     self, Conversion, Grouping, LabelFilter as LabelFilterSyntax, RangeOp, StageKind, Unwrap,
 };
 use crate::store::read::Rows;
+use crate::text::convert;
 
 /// Turns lines into samples.
 #[derive(Debug)]

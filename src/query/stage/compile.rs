@@ -94,6 +94,9 @@ impl Pipeline {
             }
         }
         set_guards(&mut stages);
+        if wanted == Wanted::Nothing {
+            leave_packed(&mut stages);
+        }
         Ok(Pipeline { program: Arc::new(Program { first, stages, wanted, pinned: pinned.0 }) })
     }
 
@@ -289,6 +292,21 @@ fn order(stages: &[ast::Stage]) -> Vec<usize> {
     }
     ordered.append(&mut others);
     ordered
+}
+
+/// When no label is needed, lines are unpacked only for filters that read them.
+fn leave_packed(stages: &mut Vec<Stage>) {
+    let reads = |stage: &Stage| matches!(stage, Stage::LineFilter(_));
+    let last_reader = stages.iter().rposition(reads).unwrap_or(0);
+    let mut at = 0;
+    stages.retain_mut(|stage| {
+        at += 1;
+        if let Stage::Unpack(unpack) = stage {
+            unpack.quiet = true;
+            return at <= last_reader;
+        }
+        true
+    });
 }
 
 /// Gives each parser the filters that can end its work early.

@@ -33,6 +33,8 @@ enum Form {
 #[derive(Debug, Clone)]
 struct LabelTemplate {
     template: Template,
+    /// How Loki calls it in its errors.
+    name: &'static str,
     /// `None` when it takes the labels as a whole.
     fields: Option<Vec<String>>,
 }
@@ -75,10 +77,10 @@ impl Object for View {
 }
 
 impl LabelTemplate {
-    fn parse(source: &str) -> Result<Self, String> {
+    fn parse(name: &'static str, source: &str) -> Result<Self, String> {
         let template =
             Template::parse(source, Functions::LogQl).map_err(|error| error.to_string())?;
-        Ok(LabelTemplate { template, fields: fields_of(source) })
+        Ok(LabelTemplate { template, name, fields: fields_of(source) })
     }
 }
 
@@ -114,7 +116,8 @@ fn render(row: &mut Row<'_>, template: &LabelTemplate, data: &Value) -> Option<P
         Ok(()) => Some(Piece { source: Source::Arena, start, end: row.state.arena.len() }),
         Err(error) => {
             row.state.arena.truncate(start);
-            row.set_error(errors::TEMPLATE, &error.to_string());
+            let details = error.located(template.name, template.template.source());
+            row.set_error(errors::TEMPLATE, &details);
             None
         }
     }
@@ -122,7 +125,7 @@ fn render(row: &mut Row<'_>, template: &LabelTemplate, data: &Value) -> Option<P
 
 impl LineFormat {
     pub(super) fn compile(source: &str, pinned: &mut Pinned) -> Result<Self, String> {
-        let template = LabelTemplate::parse(source)
+        let template = LabelTemplate::parse("line", source)
             .map_err(|message| format!("invalid line template: {message}"))?;
         let form = match single_field(source) {
             Some(label) => Form::Label(pinned.id(label)),
@@ -183,7 +186,7 @@ impl LabelFormat {
             let assigned = match value {
                 AssignedValue::Rename(from) => Assigned::Rename(pinned.id(from)),
                 AssignedValue::Template(source) => {
-                    let template = LabelTemplate::parse(source).map_err(|message| {
+                    let template = LabelTemplate::parse("label", source).map_err(|message| {
                         format!("invalid template for label '{label}': {message}")
                     })?;
                     fields = match (fields, &template.fields) {

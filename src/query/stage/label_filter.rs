@@ -2,12 +2,13 @@
 
 use crate::model::{MatchOp, Matcher};
 use crate::query::syntax::ast::{CompareOp, LabelFilter as Syntax};
+use crate::text::convert;
 
 use super::compile::Pinned;
+use super::errors;
 use super::ip::IpFilter;
 use super::names::NameId;
 use super::row::{ERROR, Row};
-use super::{convert, errors};
 
 /// A compiled label filter.
 #[derive(Debug, Clone)]

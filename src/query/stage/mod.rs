@@ -2,7 +2,6 @@
 //! It needs no store: whoever has a line and its labels can run it.
 
 mod compile;
-pub(in crate::query) mod convert;
 mod decolorize;
 pub(in crate::query) mod errors;
 mod format;

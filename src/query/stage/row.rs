@@ -185,7 +185,8 @@ impl<'a> Row<'a> {
 
     /// Whether a stage replaced the line.
     pub fn line_changed(&self) -> bool {
-        self.line.source != Source::Input
+        let stored = Piece { source: Source::Input, start: 0, end: self.input.len() };
+        self.line != stored
     }
 
     /// Copies text into the arena.

@@ -6,7 +6,7 @@ use crate::text::units;
 
 use super::ast::{
     BinaryExpr, Expr, Grouping, LabelReplace, LogExpr, MetricExpr, MetricKind, RangeAggregation,
-    Unwrap, VectorAggregation,
+    Stage, StageKind, Unwrap, VectorAggregation,
 };
 use super::print::{Joined, operator};
 
@@ -40,10 +40,27 @@ impl Layout {
             return indent(level) + &line;
         }
         let mut text = format!("{}{{{}}}", indent(level), Joined(&log.matchers, ", "));
-        for stage in &log.stages {
-            text.push_str(&format!("\n{}{stage}", indent(level + 1)));
+        let is_filter = |stage: &Stage| matches!(stage.kind, StageKind::LineFilter(_));
+        for stages in log.stages.chunk_by(|a, b| is_filter(a) && is_filter(b)) {
+            text.push('\n');
+            match stages {
+                // Loki's formatter forgets to indent this one.
+                [Stage { kind: StageKind::Decolorize, .. }] => text.push_str("| decolorize"),
+                _ => text.push_str(&self.filters(stages, level + 1)),
+            }
         }
         text
+    }
+
+    /// Line filters that follow each other share a line as far as they fit.
+    fn filters(&self, stages: &[Stage], level: usize) -> String {
+        let line = Joined(stages, " ").to_string();
+        match stages.split_last() {
+            Some((last, before)) if !before.is_empty() && !self.fits(&line) => {
+                format!("{}\n{}{last}", self.filters(before, level), indent(level))
+            }
+            _ => indent(level) + &line,
+        }
     }
 
     pub fn metric(&self, metric: &MetricExpr, level: usize) -> String {

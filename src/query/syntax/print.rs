@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::model::quote;
+use crate::model::{MatchOp, Matcher, quote};
 use crate::text::units;
 
 use super::ast::{
@@ -129,6 +129,9 @@ impl Display for LabelTarget {
 impl Display for LabelFilter {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
+            LabelFilter::Text(matcher) if is_shown_raw(matcher) => {
+                write!(f, "{}{}`{}`", matcher.name, matcher.op.as_str(), matcher.value)
+            }
             LabelFilter::Text(matcher) => matcher.fmt(f),
             LabelFilter::Number { name, op, value } => {
                 write!(f, "{name}{}{}", op.as_str(), units::format_sample(*value))
@@ -144,6 +147,24 @@ impl Display for LabelFilter {
             LabelFilter::Or(left, right) => write!(f, "( {left} or {right} )"),
         }
     }
+}
+
+/// Loki prints the regexes of label filters between backticks, but for those that it turns into
+/// plain comparisons: texts, and texts with `.*` around them.
+fn is_shown_raw(matcher: &Matcher) -> bool {
+    if !matches!(matcher.op, MatchOp::Re | MatchOp::Nre) || matcher.value.contains('`') {
+        return false;
+    }
+    let pattern = matcher.value.strip_prefix("(?i)").unwrap_or(&matcher.value);
+    pattern != ".+"
+        && pattern.split('|').any(|alternative| {
+            let texts: Vec<&str> = alternative.split(".*").collect();
+            let is_text = |text: &str| {
+                !text.contains(['.', '[', ']', '\\', '+', '?', '{', '}', '^', '$', '*'])
+            };
+            let texts_given = texts.iter().filter(|text| !text.is_empty()).count();
+            texts_given > 1 || !texts.into_iter().all(is_text)
+        })
 }
 
 impl Display for MetricExpr {

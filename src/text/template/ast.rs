@@ -55,6 +55,8 @@ pub(super) struct Command {
     pub head: Expr,
     pub args: Vec<Expr>,
     pub offset: usize,
+    /// Where each argument begins.
+    pub arg_offsets: Vec<usize>,
     /// Compiled when the function takes a regex and the template gives it as a literal.
     pub regex: Option<Arc<Regex>>,
 }

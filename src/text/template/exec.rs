@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ast::{Branch, Command, Expr, Node, Pipe, Range, Tree};
+use super::error::Part;
 use super::funcs::{Env, Function, Run};
 use super::{TemplateError, Value, methods, print};
 use crate::limits::{
@@ -50,7 +51,26 @@ pub(super) fn run(tree: &Tree, root: &Value, out: &mut String) -> Result<()> {
 }
 
 fn fault(offset: usize, message: impl Into<String>) -> TemplateError {
-    TemplateError { message: message.into(), offset }
+    TemplateError::new(Part::Command, offset, message)
+}
+
+/// A fault of one word.
+fn word_fault(offset: usize, message: impl Into<String>) -> TemplateError {
+    TemplateError::new(Part::Operand, offset, message)
+}
+
+/// Go's message for a call with too many or too few arguments.
+fn wrong_count(function: &Function, count: usize) -> String {
+    let at_least = if function.args_min == function.args_max { "" } else { "at least " };
+    let (name, want) = (function.name, function.args_min);
+    format!("wrong number of args for {name}: want {at_least}{want} got {count}")
+}
+
+impl Command {
+    fn with_offsets(&self) -> impl Iterator<Item = (&Expr, usize)> {
+        let offsets = self.arg_offsets.iter().copied().chain(std::iter::repeat(self.offset));
+        self.args.iter().zip(offsets)
+    }
 }
 
 impl Exec<'_> {
@@ -289,15 +309,14 @@ impl Exec<'_> {
         frame: &mut Frame,
     ) -> Result<Value> {
         let base = self.args.len();
-        for arg in &command.args {
-            let value = self.expr(arg, command.offset, dot, frame)?;
+        for (arg, offset) in command.with_offsets() {
+            let value = self.expr(arg, offset, dot, frame)?;
             self.args.push(value);
         }
         self.args.extend(last);
         let count = self.args.len() - base;
         if count < function.args_min || count > function.args_max {
-            let message = format!("wrong number of args for {}: got {count}", function.name);
-            return Err(fault(command.offset, message));
+            return Err(word_fault(command.offset, wrong_count(function, count)));
         }
         let env = Env { root: self.root, regex: command.regex.as_deref() };
         let result = run(&env, self.args.get(base..).unwrap_or_default());
@@ -317,8 +336,8 @@ impl Exec<'_> {
         decided_by: bool,
     ) -> Result<Value> {
         let mut value = None;
-        for arg in &command.args {
-            let next = self.expr(arg, command.offset, dot, frame)?;
+        for (arg, offset) in command.with_offsets() {
+            let next = self.expr(arg, offset, dot, frame)?;
             if next.is_true() == decided_by {
                 return Ok(next);
             }
@@ -348,13 +367,13 @@ impl Exec<'_> {
         let (name, path) = fields.split_last().ok_or_else(refuse)?;
         let subject = self.path(subject, path, command.offset)?;
         let mut args = Vec::with_capacity(command.args.len() + 1);
-        for arg in &command.args {
-            args.push(self.expr(arg, command.offset, dot, frame)?);
+        for (arg, offset) in command.with_offsets() {
+            args.push(self.expr(arg, offset, dot, frame)?);
         }
         args.extend(last);
         methods::call(&subject, name, &args)
             .unwrap_or_else(|| Err(format!("{name} is not a method but has arguments")))
-            .map_err(|error| fault(command.offset, error))
+            .map_err(|error| word_fault(command.offset, error))
     }
 
     fn expr(
@@ -398,8 +417,7 @@ impl Exec<'_> {
     fn bare(&mut self, function: &Function, offset: usize) -> Result<Value> {
         self.spend(1, offset)?;
         if function.args_min > 0 {
-            let message = format!("wrong number of args for {}: got 0", function.name);
-            return Err(fault(offset, message));
+            return Err(word_fault(offset, wrong_count(function, 0)));
         }
         match function.run {
             Run::Plain(run) => run(&Env { root: self.root, regex: None }, &[]).map_err(|error| {
@@ -416,8 +434,10 @@ impl Exec<'_> {
     fn path(&self, mut value: Value, fields: &[String], offset: usize) -> Result<Value> {
         for name in fields {
             value = match methods::field(&value, name) {
-                Some(found) => found.map_err(|error| fault(offset, error))?,
-                None => methods::missing(&value, name).map_err(|error| fault(offset, error))?,
+                Some(found) => found.map_err(|error| word_fault(offset, error))?,
+                None => {
+                    methods::missing(&value, name).map_err(|error| word_fault(offset, error))?
+                }
             };
         }
         Ok(value)

@@ -1,6 +1,7 @@
 //! Cuts a template into text and actions, and an action into tokens.
 
 use super::TemplateError;
+use super::error::Part;
 
 /// What stands inside an action.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +41,7 @@ pub(super) enum Piece {
 }
 
 pub(super) fn fault(offset: usize, message: impl Into<String>) -> TemplateError {
-    TemplateError { message: message.into(), offset }
+    TemplateError::new(Part::Command, offset, message)
 }
 
 /// Splits a whole template.

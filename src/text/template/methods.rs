@@ -25,7 +25,6 @@ pub(super) fn missing(value: &Value, name: &str) -> Result<Value> {
     match value {
         Value::Object(_) => Ok(Value::Str("".into())),
         Value::Nil | Value::Map(_) => Ok(Value::Nil),
-        Value::Str(text) if text.is_empty() => Ok(Value::Nil),
         other => Err(format!("can't evaluate field {name} in type {}", other.type_name())),
     }
 }

@@ -2,6 +2,7 @@
 //! Prometheus rules and Alertmanager offer.
 
 mod ast;
+mod error;
 mod exec;
 mod float;
 mod funcs;
@@ -17,6 +18,7 @@ mod value;
 
 use std::sync::Arc;
 
+pub use error::TemplateError;
 pub use value::{Object, Value};
 
 /// Which functions a template may call. Unknown functions are an error when parsing.
@@ -30,14 +32,6 @@ pub enum Functions {
     Rule,
     /// Alertmanager's notification templates.
     Notification,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct TemplateError {
-    pub message: String,
-    /// Byte offset in the template's text.
-    pub offset: usize,
 }
 
 /// A parsed template. Cheap to clone.

@@ -401,6 +401,7 @@ impl Parser {
     fn command(&mut self) -> Result<(Command, bool)> {
         let offset = self.offset();
         let mut operands = Vec::new();
+        let mut arg_offsets = Vec::new();
         let piped = loop {
             self.skip_space();
             let at = self.offset();
@@ -410,6 +411,9 @@ impl Parser {
             if *self.peek() == Token::Pipe {
                 self.at += 1;
                 break true;
+            }
+            if !operands.is_empty() {
+                arg_offsets.push(at);
             }
             operands.push(self.operand()?);
             match self.peek() {
@@ -430,7 +434,7 @@ impl Parser {
             return Err(fault(offset, "can't give argument to non-function"));
         }
         let regex = literal_regex(&head, &operands, offset)?;
-        Ok((Command { head, args: operands, offset, regex }, piped))
+        Ok((Command { head, args: operands, offset, arg_offsets, regex }, piped))
     }
 
     fn operand(&mut self) -> Result<Expr> {

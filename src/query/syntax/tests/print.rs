@@ -29,6 +29,10 @@ fn one_line_form() {
         "max_over_time({a=\"b\"}|unwrap bytes(x)|y=\"z\"[1h])without(q)",
         "max_over_time({a=\"b\"} | unwrap bytes(x) | y=\"z\"[1h]) without (q)",
     );
+    check(
+        "{a=\"b\"}|c=~\"5..\"|d=~\"x.*\"|e!~`y|z`",
+        "{a=\"b\"} | c=~`5..` | d=~\"x.*\" | e!~\"y|z\"",
+    );
     check("topk(3,vector(1))by(a)", "topk by (a)(3,vector(1.000000))");
     check(
         "label_replace(vector(1),\"a\",\"$1\",\"b\",\"(.*)\")",
@@ -77,6 +81,10 @@ fn long_queries_are_broken_into_lines() {
     check_layout(
         "sum(rate({job=\"loki\"}[5m])) + sum(rate({job=\"b\"}[5m])) / vector(3)",
         "  sum(\n    rate(\n      {job=\"loki\"} [5m]\n    )\n  )\n+\n    sum(\n      rate({job=\"b\"}[5m])\n    )\n  /\n    vector(3.000000)",
+    );
+    check_layout(
+        "{job=\"loki\", x=\"y\"}|= \"a\" != \"b\" |= \"c\" |= \"long\"|decolorize|json|= \"d\"",
+        "{job=\"loki\", x=\"y\"}\n  |= \"a\" != \"b\" |= \"c\"\n  |= \"long\"\n| decolorize\n  | json\n  |= \"d\"",
     );
     check_layout(
         "(vector(1) + vector(2)) * vector(3)",

@@ -14,13 +14,13 @@ pub(super) static SPRIG: &[Function] = &[
     }),
     function("div", 2, 2, |_, args| {
         if int(args, 1) == 0 {
-            return Err("integer divide by zero".to_owned());
+            return Err("runtime error: integer divide by zero".to_owned());
         }
         Ok(Value::Int(int(args, 0).wrapping_div(int(args, 1))))
     }),
     function("mod", 2, 2, |_, args| {
         if int(args, 1) == 0 {
-            return Err("integer divide by zero".to_owned());
+            return Err("runtime error: integer divide by zero".to_owned());
         }
         Ok(Value::Int(int(args, 0).wrapping_rem(int(args, 1))))
     }),

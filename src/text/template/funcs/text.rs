@@ -15,7 +15,8 @@ use super::{
     regex_function, text_arg, with_regex,
 };
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
-use crate::text::units;
+use crate::model::quote;
+use crate::text::convert;
 
 /// Both Loki and Promtail have these.
 pub(super) static GO: &[Function] = &[
@@ -69,8 +70,7 @@ pub(super) static LOKI: &[Function] = &[
     function("urlencode", 1, 1, |_, args| Ok(url_encode(&text_arg(args, 0)?).into())),
     function("bytes", 1, 1, |_, args| {
         let text = text_arg(args, 0)?;
-        let bytes = units::parse_bytes(&text).ok_or_else(|| "not a size".to_owned())?;
-        Ok(Value::Float(bytes as f64))
+        Ok(Value::Float(convert::bytes(&text)? as f64))
     }),
     function("duration", 1, 1, seconds),
     function("duration_seconds", 1, 1, seconds),
@@ -117,7 +117,8 @@ pub(super) static SPRIG: &[Function] = &[
         replace(&text, &old, &new, usize::MAX)
     }),
     function("repeat", 2, 2, |_, args| {
-        let count = usize::try_from(int_arg(args, 0)?).map_err(|_| "negative Repeat count")?;
+        let count =
+            usize::try_from(int_arg(args, 0)?).map_err(|_| "strings: negative Repeat count")?;
         let text = text_arg(args, 1)?;
         if text.len().saturating_mul(count) > TEMPLATE_OUTPUT_BYTES_MAX {
             return Err("the repeated text is too long".to_owned());
@@ -234,8 +235,7 @@ fn replace(text: &str, old: &str, new: &str, count: usize) -> Outcome {
 
 fn seconds(_: &Env, args: &[Value]) -> Outcome {
     let text = text_arg(args, 0)?;
-    let ns = units::parse_go_duration(&text).ok_or_else(|| "not a duration".to_owned())?;
-    Ok(Value::Float(ns as f64 / 1e9))
+    Ok(Value::Float(convert::duration_ns(&text)? as f64 / 1e9))
 }
 
 #[derive(Clone, Copy)]
@@ -293,8 +293,18 @@ pub(super) fn title(text: &str) -> String {
         .collect()
 }
 
+const OUT_OF_RANGE: &str = "runtime error: slice bounds out of range";
+
 fn cut_bytes(text: &str, range: std::ops::Range<usize>) -> Outcome {
-    let bytes = text.as_bytes().get(range).ok_or("slice bounds out of range")?;
+    let length = text.len();
+    let (start, end) = (range.start, range.end);
+    let bytes = text.as_bytes().get(range).ok_or_else(|| {
+        if end > length {
+            format!("{OUT_OF_RANGE} [:{end}] with length {length}")
+        } else {
+            format!("{OUT_OF_RANGE} [{start}:{end}]")
+        }
+    })?;
     Ok(String::from_utf8_lossy(bytes).into_owned().into())
 }
 
@@ -312,18 +322,18 @@ fn trunc(count: i64, text: &str) -> Outcome {
 
 fn substr(start: i64, end: i64, text: &str) -> Outcome {
     let length = text.len();
-    let end = usize::try_from(end).ok();
     let Ok(start) = usize::try_from(start) else {
-        return cut_bytes(text, 0..end.ok_or("slice bounds out of range")?);
+        let end = usize::try_from(end).map_err(|_| format!("{OUT_OF_RANGE} [:{end}]"))?;
+        return cut_bytes(text, 0..end);
     };
-    match end {
+    match usize::try_from(end).ok() {
         Some(end) if end <= length => cut_bytes(text, start..end),
         _ => cut_bytes(text, start..length),
     }
 }
 
 fn indent(args: &[Value], before: &str) -> Outcome {
-    let count = usize::try_from(int_arg(args, 0)?).map_err(|_| "negative Repeat count")?;
+    let count = usize::try_from(int_arg(args, 0)?).map_err(|_| "strings: negative Repeat count")?;
     let text = text_arg(args, 1)?;
     let lines = text.matches('\n').count() + 1;
     if count.saturating_mul(lines) > TEMPLATE_OUTPUT_BYTES_MAX {
@@ -344,7 +354,10 @@ pub(super) fn url_decode(text: &str) -> Result<String, String> {
             b'%' => {
                 let digits = text.get(at + 1..at + 3).filter(|d| !d.starts_with('+'));
                 let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-                out.push(code.ok_or_else(|| "invalid URL escape".to_owned())?);
+                out.push(code.ok_or_else(|| {
+                    let escape: String = text.get(at..).unwrap_or("%").chars().take(3).collect();
+                    format!("invalid URL escape {}", quote(&escape))
+                })?);
                 at += 2;
             }
             other => out.push(*other),

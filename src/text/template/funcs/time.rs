@@ -3,7 +3,7 @@
 
 use super::{Function, Outcome, Value, function, text_arg};
 use crate::clock::{Clock as _, SystemClock};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, quote};
 use crate::text::gotime::{self, Zone};
 
 pub(super) static LOKI: &[Function] = &[
@@ -50,8 +50,14 @@ fn epoch(args: &[Value], unit_ns: i64) -> Outcome {
 }
 
 fn unix_to_time(text: &str) -> Outcome {
-    let fault = || format!("unable to parse time {text:?}: use 5, 10, 13, 16 or 19 digits");
-    let number: i64 = text.parse().map_err(|_| fault())?;
+    // Go's words, those for a number of a strange length included.
+    let fault = || format!("unable to parse time '{text}': %!w(<nil>)");
+    let number: i64 = text.parse().map_err(|_| {
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let problem = if is_number { "value out of range" } else { "invalid syntax" };
+        let quoted = quote(text);
+        format!("unable to parse time '{text}': strconv.ParseInt: parsing {quoted}: {problem}")
+    })?;
     let unit_ns = match text.len() {
         5 => 86_400_000_000_000,
         10 => 1_000_000_000,

@@ -1,4 +1,4 @@
-//! Label values as numbers, with the error texts of Go's library, which end up in
+//! Texts as numbers, with the error texts of Go's library: Loki shows them in
 //! `__error_details__`.
 
 use crate::model::quote;
