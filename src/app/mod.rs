@@ -74,15 +74,14 @@ fn run(cli: Cli) -> Result<(), Exit> {
         Some(Command::NotifyTest(args)) => notify_test::notify_test(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::Healthcheck(args)) => health::healthcheck(&args),
-        Some(Command::Completions { shell }) => write_out(&cli::completions(shell)),
+        Some(Command::Completions { shell }) => Ok(write_out(&cli::completions(shell))?),
     }
 }
 
 /// Writes to standard output, where a closed pipe is an error and not a panic.
-fn write_out(bytes: &[u8]) -> Result<(), Exit> {
+fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).context("writing the output")?;
-    Ok(())
+    out.write_all(bytes).and_then(|()| out.flush()).context("writing the output")
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
