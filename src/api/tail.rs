@@ -56,14 +56,12 @@ pub async fn tail(
     let limit: usize = params.number("limit", 100)?;
     let limit = limit.min(query::query_limits(&api).entries_max);
     let tails_max = api.limits.load().max_concurrent_tail_requests;
-    let place = Place::take(&api)
-        .filter(|_| tails_max == 0 || api.tails.load(Ordering::Relaxed) <= tails_max);
-    let Some(place) = place else {
+    let (place, tails) = Place::take(&api);
+    if tails_max > 0 && tails > tails_max {
         return Err(ApiError::bad_request(format!(
-            "max concurrent tail requests limit exceeded, count > limit ({} > {tails_max})",
-            api.tails.load(Ordering::Relaxed) + 1
+            "max concurrent tail requests limit exceeded, count > limit ({tails} > {tails_max})"
         )));
-    };
+    }
     let categorize = query::categorize(&headers);
     let range = TimeRange::new(start, now.saturating_add_ns(1));
     let tail = TailRequest { expr, tenant, range, limit, categorize };
@@ -79,9 +77,10 @@ pub async fn tail(
 struct Place(Arc<Api>);
 
 impl Place {
-    fn take(api: &Arc<Api>) -> Option<Place> {
-        api.tails.fetch_add(1, Ordering::Relaxed);
-        Some(Place(api.clone()))
+    /// The place, and how many are taken with it.
+    fn take(api: &Arc<Api>) -> (Place, usize) {
+        let before = api.tails.fetch_add(1, Ordering::Relaxed);
+        (Place(api.clone()), before + 1)
     }
 }
 

@@ -23,12 +23,16 @@ pub fn check(args: &ConfigArg) -> Result<(), Exit> {
     let rules = build_rules(&loaded, &ground, None).map_err(&mut keep).ok();
     let alerts = load_alert_rules(&loaded).map_err(&mut keep).ok();
     let slack = super::notify::slack_webhook_url();
-    super::notify::plan(&loaded, slack.as_deref()).map(drop).unwrap_or_else(&mut keep);
+    let routes = super::notify::plan(&loaded, slack.as_deref()).map_err(&mut keep).ok();
     super::sources::check(&loaded).unwrap_or_else(&mut keep);
+    super::serve::check_server(&loaded).unwrap_or_else(&mut keep);
     if !faults.is_empty() {
         return Err(told(&faults));
     }
     for warning in rules.iter().flat_map(|rules| rules.pipelines.warnings()) {
+        eprintln!("warning: {warning}");
+    }
+    for warning in routes.iter().flat_map(|routes| &routes.warnings) {
         eprintln!("warning: {warning}");
     }
     let groups: usize = alerts.iter().flatten().map(|file| file.groups.len()).sum();
@@ -38,8 +42,15 @@ pub fn check(args: &ConfigArg) -> Result<(), Exit> {
 }
 
 fn told(faults: &[Diagnostic]) -> Exit {
+    // Sources are built more than once, for their pipelines and for themselves.
+    let mut shown: Vec<&Diagnostic> = Vec::new();
     for fault in faults {
+        if !shown.contains(&fault) {
+            shown.push(fault);
+        }
+    }
+    for fault in &shown {
         eprintln!("{fault}");
     }
-    Exit::Usage(format!("{} fault{} found", faults.len(), if faults.len() == 1 { "" } else { "s" }))
+    Exit::Usage(format!("{} fault{} found", shown.len(), if shown.len() == 1 { "" } else { "s" }))
 }

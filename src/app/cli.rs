@@ -1,8 +1,11 @@
 //! The command line. What was typed, nothing done yet.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -20,8 +23,7 @@ Exit codes:
     name = "stockade",
     version,
     after_help = EXIT_CODES,
-    disable_help_subcommand = true,
-    args_conflicts_with_subcommands = true
+    disable_help_subcommand = true
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -41,6 +43,33 @@ pub struct Cli {
     /// How our own log is written
     #[arg(long, global = true, env = "STOCKADE_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+}
+
+impl Cli {
+    /// Reads the command line of the process; ends it with help or an error where that is all
+    /// there is to do.
+    pub fn read() -> Cli {
+        Cli::read_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn read_from<T: Into<OsString> + Clone>(
+        words: impl IntoIterator<Item = T>,
+    ) -> Result<Cli, clap::Error> {
+        let mut command = Cli::command();
+        let matches = command.try_get_matches_from_mut(words)?;
+        // Options of `serve` in front of another command would be taken and do nothing.
+        // clap's own setting against this would refuse `--log` there too.
+        if let Some(name) = matches.subcommand_name() {
+            let typed = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+            if let Some(id) = ["config", "listen", "data_dir"].into_iter().find(typed) {
+                let option = id.replace('_', "-");
+                let message =
+                    format!("--{option} stands behind the command: stockade {name} --{option} ...");
+                return Err(command.error(ErrorKind::ArgumentConflict, message));
+            }
+        }
+        Cli::from_arg_matches(&matches)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,9 +129,19 @@ pub struct ServerArg {
         long,
         env = "STOCKADE_ADDR",
         default_value = "http://127.0.0.1:3100",
-        value_name = "URL"
+        value_name = "URL",
+        value_parser = http_url
     )]
     pub addr: String,
+}
+
+fn http_url(text: &str) -> Result<String, String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("write http://HOST:PORT or https://HOST".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -177,10 +216,11 @@ pub struct NotifyTestArgs {
     pub receiver: String,
 }
 
-/// Writes the completion script of a shell to standard output.
-pub fn print_completions(shell: clap_complete::Shell) {
-    use clap::CommandFactory as _;
-    clap_complete::generate(shell, &mut Cli::command(), "stockade", &mut std::io::stdout());
+/// The completion script of a shell.
+pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "stockade", &mut script);
+    script
 }
 
 #[derive(Debug, Args)]
@@ -218,8 +258,6 @@ pub struct BenchArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -229,10 +267,25 @@ mod tests {
 
     #[test]
     fn serving_needs_no_subcommand() {
-        let cli = Cli::parse_from(["stockade", "--listen", "127.0.0.1:1"]);
+        let cli = Cli::read_from(["stockade", "--listen", "127.0.0.1:1"]).unwrap();
         assert!(cli.command.is_none());
         assert_eq!(cli.serve.listen.as_deref(), Some("127.0.0.1:1"));
-        let cli = Cli::parse_from(["stockade", "query", "x", "--log", "debug"]);
-        assert!(matches!(cli.command, Some(Command::Query(_))));
+        for words in [["--log", "debug", "query", "x"], ["query", "x", "--log", "debug"]] {
+            let cli = Cli::read_from([["stockade"].as_slice(), &words].concat()).unwrap();
+            assert!(matches!(cli.command, Some(Command::Query(_))));
+            assert_eq!(cli.log, "debug");
+        }
+    }
+
+    #[test]
+    fn options_that_would_do_nothing_are_refused() {
+        for words in [
+            ["stockade", "--config", "a.yaml", "check"].as_slice(),
+            &["stockade", "--data-dir", "x", "serve"],
+            &["stockade", "query", "x", "--addr", "box:3100"],
+            &["stockade", "query", "x", "--addr", "box"],
+        ] {
+            assert_eq!(Cli::read_from(words).unwrap_err().exit_code(), 2, "{words:?}");
+        }
     }
 }

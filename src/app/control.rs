@@ -52,6 +52,7 @@ impl Whole {
         let (Some(built), Some(alerts), Some(notify)) = (built, alerts, notify) else {
             return Err(join(&faults));
         };
+        super::notify::log_warnings(&notify);
         let groups: usize = alerts.iter().map(|file| file.groups.len()).sum();
         self.limits.store(built.limits.clone());
         self.rules.store(Arc::new(built));

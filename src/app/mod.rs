@@ -17,8 +17,10 @@ mod serve;
 mod sources;
 mod test;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 pub use cli::Cli;
 
 use cli::Command;
@@ -46,6 +48,8 @@ pub fn main(cli: Cli) -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough (`stockade query ... | head`).
+        Err(Exit::Failed(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(Exit::Failed(error)) => {
             eprintln!("stockade: {error:#}");
             ExitCode::from(1)
@@ -70,11 +74,20 @@ fn run(cli: Cli) -> Result<(), Exit> {
         Some(Command::NotifyTest(args)) => notify_test::notify_test(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::Healthcheck(args)) => health::healthcheck(&args),
-        Some(Command::Completions { shell }) => {
-            cli::print_completions(shell);
-            Ok(())
-        }
+        Some(Command::Completions { shell }) => Ok(write_out(&cli::completions(shell))?),
     }
+}
+
+/// Writes to standard output, where a closed pipe is an error and not a panic.
+fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).context("writing the output")
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind =
+        error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kind == Some(io::ErrorKind::BrokenPipe)
 }
 
 /// The async runtime; two worker threads at least, so that one blocked task stops nothing.

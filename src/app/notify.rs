@@ -28,11 +28,14 @@ pub fn plan(loaded: &Loaded, slack_webhook_url: Option<&str>) -> Result<Settings
             None => Ok(Settings::silent()),
         },
     };
-    let settings = settings.map_err(|fault| vec![fault])?;
+    settings.map_err(|fault| vec![fault])
+}
+
+/// What was taken but is likely not meant, into our log.
+pub fn log_warnings(settings: &Settings) {
     for warning in &settings.warnings {
         tracing::warn!(%warning, "notification settings");
     }
-    Ok(settings)
 }
 
 /// The webhook of the environment, unless it is empty, as compose files leave it.

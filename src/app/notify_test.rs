@@ -37,6 +37,10 @@ pub fn notify_test(args: &NotifyTestArgs) -> Result<(), Exit> {
     .context("opening the notifier")?;
     let outcomes = match runtime()?.block_on(handle.test(&args.receiver)) {
         Ok(outcomes) => outcomes,
+        Err(NotifyError::NoReceiver { .. }) if handle.receivers().is_empty() => {
+            let message = "there are no receivers; set SLACK_WEBHOOK_URL, or give a --config with notify or notify_file";
+            return Err(Exit::Usage(message.to_owned()));
+        }
         Err(error @ NotifyError::NoReceiver { .. }) => return Err(Exit::Usage(error.to_string())),
         Err(error) => return Err(Exit::Failed(error.into())),
     };

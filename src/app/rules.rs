@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use crate::alert::{self, GroupDefaults, Origin, RuleFile};
 use crate::clock::SharedClock;
 use crate::collect::PARSE_PIPELINE_PREFIX;
-use crate::config::pipeline::Node;
-use crate::config::{Config, Diagnostic, Limits};
+use crate::config::pipeline::{Node, RawPipelineFile};
+use crate::config::sources::RawPipelineRef;
+use crate::config::{Config, Diagnostic, Limits, parse_yaml_plain};
 use crate::pipeline::{Discover, Guard, Library, Pipeline, PipelineMetrics, Setup};
 use crate::redact::{HashKey, Options, RedactMetrics, Redactor, RuleSet};
 
@@ -87,8 +88,13 @@ fn build_redactor(
 ) -> Result<Redactor, Vec<Diagnostic>> {
     let raw = &loaded.config.redaction;
     let sets = RuleSet::load(&loaded.file, raw, &loaded.base)?;
-    let secret = hash_key(loaded, ground)
-        .map_err(|message| vec![Diagnostic::new(&loaded.file, 0, 0, message)])?;
+    let secret = hash_key(loaded, ground).map_err(|message| {
+        let fault = match &raw.hash_key_file {
+            Some(place) => Diagnostic::at(&loaded.file, place, message),
+            None => Diagnostic::new(&loaded.file, 0, 0, message),
+        };
+        vec![fault]
+    })?;
     let keys = secret.into_iter().map(|secret| HashKey { id: "k1".to_owned(), secret }).collect();
     let options = Options { file: loaded.file.clone(), raw: raw.clone(), keys };
     let mut redactor = Redactor::compile(&sets, &options, &ground.redact_metrics)?;
@@ -138,7 +144,13 @@ fn hash_key(loaded: &Loaded, ground: &Ground) -> Result<Option<Vec<u8>>, String>
 fn build_pipelines(loaded: &Loaded, ground: &Ground) -> Result<Pipelines, Vec<Diagnostic>> {
     let mut library = Library::with_shipped()?;
     for (name, stages) in super::sources::named_pipelines(loaded)? {
-        library.add(&loaded.file, &name, stages);
+        match stages.as_str().filter(|text| is_yaml_file(text)) {
+            Some(file) => {
+                let (file, stages) = pipeline_file(loaded, &stages, file)?;
+                library.add(&file, &name, stages);
+            }
+            None => library.add(&loaded.file, &name, stages),
+        }
     }
     let setup =
         Setup { metrics: ground.pipeline_metrics.clone(), clock: ground.clock.clone(), library };
@@ -154,7 +166,34 @@ fn build_pipelines(loaded: &Loaded, ground: &Ground) -> Result<Pipelines, Vec<Di
             faults.append(&mut found);
         }
     }
+    // Containers may name what is not there and get `parse: auto`; a configuration may not.
+    for source in loaded.config.sources.iter().flatten() {
+        if let Some(RawPipelineRef::Name(name)) = &source.value.pipeline
+            && let Err(found) = pipelines.compile(name)
+        {
+            let at = |fault: Diagnostic| Diagnostic::at(&loaded.file, source, fault.message);
+            faults.extend(found.into_iter().map(at));
+        }
+    }
     if faults.is_empty() { Ok(pipelines) } else { Err(faults) }
+}
+
+fn is_yaml_file(text: &str) -> bool {
+    text.ends_with(".yaml") || text.ends_with(".yml")
+}
+
+/// The stages of a pipeline file, which the configuration names instead of writing stages.
+fn pipeline_file(
+    loaded: &Loaded,
+    at: &Node,
+    file: &str,
+) -> Result<(String, Node), Vec<Diagnostic>> {
+    let path = loaded.base.join(file);
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| vec![at.fault(&loaded.file, format!("{shown}: {error}"))])?;
+    let raw: RawPipelineFile = parse_yaml_plain(&shown, &text).map_err(|fault| vec![fault])?;
+    Ok((shown, raw.stages))
 }
 
 /// Pipelines by source and name. They keep state (token buckets, streams seen), so each source
@@ -231,7 +270,11 @@ pub fn load_alert_rules(loaded: &Loaded) -> Result<Vec<RuleFile>, Vec<Diagnostic
         let found = if item.value == SHIPPED {
             shipped()
         } else {
-            alert::load_path(&loaded.base.join(&item.value), defaults).map_err(faults_of)
+            let at_item = |error: alert::AlertError| match error {
+                alert::AlertError::Rules(faults) => faults,
+                other => vec![Diagnostic::at(&loaded.file, item, other.to_string())],
+            };
+            alert::load_path(&loaded.base.join(&item.value), defaults).map_err(at_item)
         };
         match found {
             Ok(more) => files.extend(more),

@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 
 use super::cli::ServeArgs;
 use super::control::{Desk, Whole, join};
-
 use super::ingest::{Door, Intake};
 use super::rules::{Ground, Loaded, build_rules, load_alert_rules, load_config};
 use super::{Exit, runtime};
 use crate::alert::{DerivedMetrics, EngineEvaluate, Ruler, RulerOptions};
 use crate::api;
 use crate::clock::{SharedClock, SystemClock};
+use crate::config::Diagnostic;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::model::Timestamp;
@@ -44,6 +44,24 @@ pub fn serve(args: &ServeArgs) -> Result<(), Exit> {
     outcome
 }
 
+/// What `server:` says, as far as it can be judged without listening.
+pub fn check_server(loaded: &Loaded) -> Result<(), Vec<Diagnostic>> {
+    let server = &loaded.config.server;
+    let mut faults = Vec::new();
+    let mut fault = |message: String| faults.push(Diagnostic::new(&loaded.file, 0, 0, message));
+    let port = server.listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() {
+        fault(format!("server.listen {:?} is not HOST:PORT", server.listen));
+    }
+    if let Some(url) = &server.external_url
+        && !url.starts_with("http://")
+        && !url.starts_with("https://")
+    {
+        fault(format!("server.external_url {url:?} does not begin with http:// or https://"));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
 fn data_dir(args: &ServeArgs, loaded: &Loaded) -> PathBuf {
     args.data_dir
         .clone()
@@ -64,12 +82,14 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         data_dir: Some(data_dir.clone()),
     };
     // Everything that can be wrong in a file is found before anything is opened.
-    let usage = |faults: Vec<crate::config::Diagnostic>| Exit::Usage(join(&faults));
+    let usage = |faults: Vec<Diagnostic>| Exit::Usage(join(&faults));
     let rules = build_rules(&loaded, &ground, None).map_err(usage)?;
     let alert_rules = load_alert_rules(&loaded).map_err(usage)?;
     let slack_webhook_url = super::notify::slack_webhook_url();
     let plan = super::notify::plan(&loaded, slack_webhook_url.as_deref()).map_err(usage)?;
+    super::notify::log_warnings(&plan);
     super::sources::check(&loaded).map_err(usage)?;
+    check_server(&loaded).map_err(usage)?;
     for warning in rules.pipelines.warnings() {
         tracing::warn!(%warning, "configuration");
     }

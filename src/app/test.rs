@@ -1,11 +1,12 @@
 //! `stockade test`: runs the `tests:` of pipeline, redaction and alert files, shipped or yours.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
-use super::Exit;
 use super::cli::TestArgs;
 use super::control::join;
 use super::rules::read_rule_file;
+use super::{Exit, write_out};
 use crate::alert::{self, GroupDefaults, RuleFile};
 use crate::clock::SystemClock;
 use crate::config::Diagnostic;
@@ -29,30 +30,24 @@ pub fn test(args: &TestArgs) -> Result<(), Exit> {
         }
         outcomes
     };
+    let mut report = String::new();
     let mut passed = 0;
     let mut failed = 0;
     for outcome in &outcomes {
         passed += outcome.passed;
         failed += outcome.failures.len();
         if args.verbose || !outcome.failures.is_empty() {
-            print_line(&format!(
-                "{}: {} passed, {} failed",
-                outcome.file,
-                outcome.passed,
-                outcome.failures.len()
-            ));
+            let (file, failures) = (&outcome.file, outcome.failures.len());
+            let _ = writeln!(report, "{file}: {} passed, {failures} failed", outcome.passed);
         }
         for failure in &outcome.failures {
-            print_line(&format!("  {failure}"));
+            let _ = writeln!(report, "  {failure}");
         }
     }
-    print_line(&format!("{passed} passed, {failed} failed in {} files", outcomes.len()));
+    let files = if outcomes.len() == 1 { "file" } else { "files" };
+    let _ = writeln!(report, "{passed} passed, {failed} failed in {} {files}", outcomes.len());
+    write_out(report.as_bytes())?;
     if failed > 0 { Err(Exit::Found) } else { Ok(()) }
-}
-
-#[expect(clippy::print_stdout, reason = "the report is the output of the command")]
-fn print_line(text: &str) {
-    println!("{text}");
 }
 
 type Outcomes = Result<Vec<Outcome>, Vec<Diagnostic>>;
@@ -87,6 +82,10 @@ fn run_path(path: &Path) -> Outcomes {
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|file| file.extension().is_some_and(|e| e == "yaml" || e == "yml"))
         .collect();
+    if files.is_empty() {
+        let message = "no .yaml or .yml file is in this folder";
+        return Err(vec![Diagnostic::new(&path.display().to_string(), 0, 0, message)]);
+    }
     files.sort();
     files.iter().map(|file| run_file(file)).collect()
 }

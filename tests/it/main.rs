@@ -13,6 +13,7 @@ mod support;
 mod alerts;
 
 mod bad_input;
+mod cli;
 mod compat;
 mod crash;
 mod docker;

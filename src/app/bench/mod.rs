@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use self::generate::Generator;
 use self::measure::Process;
 use super::cli::BenchArgs;
-use super::{Exit, runtime};
+use super::{Exit, runtime, write_out};
 
 /// Raw bytes of line in one push; what collectors send.
 const PUSH_BYTES: usize = 1 << 20;
@@ -33,17 +33,16 @@ pub fn bench(args: &BenchArgs) -> Result<(), Exit> {
         let range = (end_ns - span_ns, end_ns);
         queries::run(&args.server.addr, args.path_prefix.as_deref(), range, args.query_runs).await
     })?;
-    print_line(&report);
+    print_line(&report)?;
     if let Some(folder) = &args.data_dir {
         let bytes = measure::folder_bytes(folder).context("measuring the data directory")?;
-        print_line(&format!("stored: {:.1} MB", bytes as f64 / 1e6));
+        print_line(&format!("stored: {:.1} MB", bytes as f64 / 1e6))?;
     }
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the report is the output of the command")]
-fn print_line(text: &str) {
-    println!("{text}");
+fn print_line(text: &str) -> anyhow::Result<()> {
+    write_out(format!("{text}\n").as_bytes())
 }
 
 async fn push_all(
@@ -87,11 +86,11 @@ async fn push_all(
     }
     let (secs, sent) = (began.elapsed().as_secs_f64(), sent.load(Ordering::Relaxed) as f64 / 1e6);
     let lines = lines.load(Ordering::Relaxed);
-    print_line(&format!("pushed: {sent:.1} MB of line, {lines} lines, {secs:.1} s"));
+    print_line(&format!("pushed: {sent:.1} MB of line, {lines} lines, {secs:.1} s"))?;
     if let (Some(process), Some(before)) = (process, before) {
         let cpu = process.cpu_secs()? - before;
-        print_line(&format!("server: {cpu:.2} CPU s, {:.1} MB per CPU s", sent / cpu.max(0.01)));
-        print_line(&format!("server: peak RSS {:.0} MB", process.peak_rss_bytes()? as f64 / 1e6));
+        print_line(&format!("server: {cpu:.2} CPU s, {:.1} MB per CPU s", sent / cpu.max(0.01)))?;
+        print_line(&format!("server: peak RSS {:.0} MB", process.peak_rss_bytes()? as f64 / 1e6))?;
     }
     Ok(())
 }

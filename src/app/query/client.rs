@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use crate::model::{TimeRange, Timestamp};
@@ -161,7 +161,8 @@ impl Client {
             request = request.header("X-Scope-OrgID", tenant);
         }
         let response = request.send().await.map_err(|error| {
-            anyhow!("no answer from {}: {error}; is the server running? (--addr)", self.base)
+            let what = format!("no answer from {}; is the server running? (--addr)", self.base);
+            anyhow::Error::new(error.without_url()).context(what)
         })?;
         let status = response.status();
         let text = response.text().await.context("reading the answer")?;

@@ -27,6 +27,9 @@ pub fn query(args: &QueryArgs) -> Result<(), Exit> {
     let expr = syntax::parse(&text)
         .map_err(|error| Exit::Usage(format!("{error}\n{}", error.caret(&text))))?;
     let range = range(args)?;
+    if args.follow && matches!(expr, Expr::Metric(_)) {
+        return Err(Exit::Usage("--follow needs a log query; this one yields numbers".into()));
+    }
     let client = Client::new(&args.server.addr, args.tenant.as_deref());
     let mut printer = Printer::new(args.output, args.color);
     runtime()?.block_on(async {
@@ -43,17 +46,42 @@ pub fn query(args: &QueryArgs) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Plain words search every stream, in any case.
+/// Plain words search every stream, in any case, as on the page: all must occur, `-word` must
+/// not, and "several words" in quotes stay together.
 fn to_logql(text: &str) -> String {
     let trimmed = text.trim_start();
-    if trimmed.starts_with(['{', '(']) || (trimmed.contains('{') && trimmed.contains('(')) {
+    if trimmed.starts_with(['{', '('])
+        || (trimmed.contains('{') && trimmed.contains('('))
+        || (trimmed.contains('(') && syntax::parse(text).is_ok())
+    {
         return text.to_owned();
     }
-    let filters: String = text
-        .split_whitespace()
-        .map(|word| format!(" |~ {}", quote(&format!("(?i){}", regex::escape(word)))))
-        .collect();
-    format!("{{service_name=~\".+\"}}{filters}")
+    let mut logql = "{service_name=~\".+\"}".to_owned();
+    for (op, word) in words(text) {
+        let pattern = format!("(?i){}", regex::escape(word));
+        logql.push_str(&format!(" {op} {}", quote(&pattern)));
+    }
+    logql
+}
+
+/// The words of a plain search with the line filter that each becomes.
+fn words(text: &str) -> Vec<(&'static str, &str)> {
+    let mut found = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (op, bare) = match rest.strip_prefix('-') {
+            Some(bare) if bare.starts_with(|c: char| !c.is_whitespace()) => ("!~", bare),
+            _ => ("|~", rest),
+        };
+        let quoted = bare.strip_prefix('"').and_then(|inner| inner.split_once('"'));
+        let (word, after) = match quoted {
+            Some((word, after)) if !word.is_empty() => (word, after),
+            _ => bare.split_at(bare.find(char::is_whitespace).unwrap_or(bare.len())),
+        };
+        found.push((op, word));
+        rest = after.trim_start();
+    }
+    found
 }
 
 fn range(args: &QueryArgs) -> Result<TimeRange, Exit> {
@@ -61,8 +89,9 @@ fn range(args: &QueryArgs) -> Result<TimeRange, Exit> {
         |name: &str, text: &str, wants: &str| Exit::Usage(format!("--{name} {text:?}: {wants}"));
     let now = Timestamp(SystemClock.now_ns());
     let time = |name: &str, text: &str| {
-        parse_time(text)
-            .ok_or_else(|| usage(name, text, "use RFC 3339, for instance 2026-11-20T09:00:00Z"))
+        parse_time(text).ok_or_else(|| {
+            usage(name, text, "use RFC 3339, for instance 2026-11-20T09:00:00Z, or Unix time")
+        })
     };
     let end = args.to.as_deref().map_or(Ok(now), |text| time("to", text))?;
     let start = match args.from.as_deref() {
@@ -156,6 +185,12 @@ mod tests {
         for (words, logql) in [
             ("{a=\"b\"}", "{a=\"b\"}"),
             ("timeout db", "{service_name=~\".+\"} |~ \"(?i)timeout\" |~ \"(?i)db\""),
+            ("a -b -", "{service_name=~\".+\"} |~ \"(?i)a\" !~ \"(?i)b\" |~ \"(?i)-\""),
+            ("\"x y\" -\"p q\"", "{service_name=~\".+\"} |~ \"(?i)x y\" !~ \"(?i)p q\""),
+            ("\"open", "{service_name=~\".+\"} |~ \"(?i)\\\"open\""),
+            ("404", "{service_name=~\".+\"} |~ \"(?i)404\""),
+            ("main() failed", "{service_name=~\".+\"} |~ \"(?i)main\\\\(\\\\)\" |~ \"(?i)failed\""),
+            ("vector(1)", "vector(1)"),
             ("a.b", "{service_name=~\".+\"} |~ \"(?i)a\\\\.b\""),
             ("sum(rate({a=\"b\"}[1m]))", "sum(rate({a=\"b\"}[1m]))"),
         ] {

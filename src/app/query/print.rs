@@ -1,5 +1,6 @@
 //! How entries and series look in a terminal and in a pipe.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{BufWriter, IsTerminal as _, Stdout, Write};
 
@@ -10,6 +11,7 @@ pub struct Printer {
     out: BufWriter<Stdout>,
     output: Output,
     colored: bool,
+    is_terminal: bool,
 }
 
 const RESET: &str = "\x1b[0m";
@@ -37,14 +39,13 @@ fn shown(labels: &BTreeMap<String, String>) -> String {
 
 impl Printer {
     pub fn new(output: Output, color: Color) -> Printer {
+        let is_terminal = std::io::stdout().is_terminal();
         let colored = match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => {
-                std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
-            }
+            Color::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
         };
-        Printer { out: BufWriter::new(std::io::stdout()), output, colored }
+        Printer { out: BufWriter::new(std::io::stdout()), output, colored, is_terminal }
     }
 
     pub fn entry(&mut self, entry: &LogEntry) -> anyhow::Result<()> {
@@ -59,10 +60,14 @@ impl Printer {
                 writeln!(self.out, "{value}")?;
             }
             Output::Default => {
-                let (time, labels, line) = (entry.ts, shown(&entry.labels), &entry.line);
-                if self.colored {
+                let (time, labels) = (entry.ts, shown(&entry.labels));
+                let mut line = Cow::Borrowed(entry.line.as_str());
+                if self.colored || self.is_terminal {
                     // Control characters of the line stay out of the terminal.
-                    let line = line.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "");
+                    let is_hostile = |c: char| c.is_control() && c != '\n' && c != '\t';
+                    line = Cow::Owned(line.replace(is_hostile, ""));
+                }
+                if self.colored {
                     let color = color_of(&entry.labels);
                     writeln!(
                         self.out,

@@ -88,7 +88,7 @@ pub(super) fn compile(cx: &mut Compile<'_>, at: &Node, body: &Node) -> Option<Bo
         .text(cx, "drop_counter_reason")
         .or_else(|| keys.text(cx, "reason"))
         .unwrap_or_else(|| "drop_stage".to_owned());
-    let native = keys.any(&["reason", "keep_ratio"]).is_some();
+    let native = keys.any(&["drop_counter_reason", "reason", "keep_ratio"]).is_some();
     if test.is_none() && older_than_ns.is_none() && longer_than.is_none() && !native {
         cx.fault(
             at,

@@ -1,7 +1,7 @@
 // What fires, what is pending, and the rules behind it.
 
 import * as api from "./api.js";
-import { element } from "./row.js";
+import { element, shortNumber } from "./row.js";
 
 function since(text) {
   const secs = Math.max(0, (Date.now() - Date.parse(text)) / 1000);
@@ -26,15 +26,20 @@ export async function showAlerts(container, { onQuery }) {
     return element("article", { class: `alert ${alert.state} severity-${alert.labels.severity ?? "none"}` },
       element("h3", {}, alert.labels.alertname, element("span", { class: "badge" }, alert.state)),
       element("p", {}, alert.annotations.summary ?? alert.annotations.description ?? ""),
-      element("p", { class: "meta" }, `${labels.map(([name, value]) => `${name}=${value}`).join("  ")}  |  for ${since(alert.activeAt)}  |  value ${Number(alert.value)}`),
-      rule ? element("button", { type: "button", onclick: () => onQuery(rule.query) }, "show query") : null);
+      element("p", { class: "meta" }, `${labels.map(([name, value]) => `${name}=${value}`).join("  ")}  |  for ${since(alert.activeAt)}  |  value ${shortNumber(alert.value)}`),
+      element("p", { class: "actions" },
+        rule ? element("button", { type: "button", onclick: () => onQuery(rule.query) }, "show query") : null,
+        /^https?:\/\//.test(alert.annotations.runbook_url ?? "") ? element("a", { href: alert.annotations.runbook_url }, "runbook") : null));
   };
   const ruleRow = (group) => (rule) => element("tr", {},
     element("td", {}, group.name),
     element("td", { title: rule.annotations?.description ?? "" }, rule.name),
     element("td", { class: `state ${rule.state ?? ""}` }, rule.state ?? rule.type),
     element("td", { class: rule.health === "err" ? "error" : "" }, rule.health, rule.lastError ? `: ${rule.lastError}` : ""),
-    element("td", {}, element("code", {}, rule.query)));
+    element("td", {}, element("details", {},
+      element("summary", {}, rule.query.slice(0, 120)),
+      element("code", {}, rule.query),
+      rule.type === "alerting" ? element("button", { type: "button", onclick: () => onQuery(rule.query) }, "show query") : null)));
   container.replaceChildren(
     element("h2", {}, alerts.length ? "Alerts" : "No alert is pending or firing"),
     ...alerts.map(card),

@@ -17,6 +17,17 @@ export function stepFor({ start, end }) {
   return Math.max(1, Math.ceil((end - start) / BARS));
 }
 
+/** The course of a series of [seconds, value] as a line over the whole range. */
+export function sparkline(values, range) {
+  const numbers = values.map(([at, value]) => [at, Number(value)]).filter(([, value]) => Number.isFinite(value));
+  const low = Math.min(0, ...numbers.map(([, value]) => value));
+  const span = Math.max(...numbers.map(([, value]) => value)) - low || 1;
+  const points = numbers.map(([at, value]) =>
+    `${((at - range.start) / (range.end - range.start || 1)) * 100},${29 - ((value - low) / span) * 28}`);
+  return svg("svg", { class: "spark", viewBox: "0 0 100 30", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("polyline", { points: points.join(" ") }));
+}
+
 export class Histogram {
   constructor(container, { onZoom }) {
     this.container = container;

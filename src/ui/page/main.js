@@ -2,12 +2,13 @@
 
 import * as api from "./api.js";
 import { firingCount, showAlerts } from "./alerts.js";
-import { Histogram, stepFor } from "./histogram.js";
+import { Histogram, sparkline, stepFor } from "./histogram.js";
 import { List, ROWS_MAX } from "./list.js";
 import { LEVELS, isLogql, isMetric, rangeOf, readState, toLogql, writeState } from "./query.js";
-import { element, filterStage } from "./row.js";
+import { element, filterStage, shortNumber } from "./row.js";
 
 const PAGE_ROWS = 1000;
+const SERIES_MAX = 200;
 const $ = (id) => document.getElementById(id);
 
 let state = readState();
@@ -81,8 +82,11 @@ async function search({ remember = true } = {}) {
   $("summary").textContent = "Searching ...";
   exhausted = true;
   const began = performance.now();
+  const metric = isMetric(query);
+  for (const id of ["histogram", "list"]) $(id).hidden = metric;
+  $("series").hidden = !metric;
   drawHistogram(query, range, mine.signal);
-  if (isMetric(query)) {
+  if (metric) {
     await showMetric(query, range, mine.signal);
     return;
   }
@@ -106,6 +110,7 @@ function failed(error) {
   showError(error.message);
   $("summary").textContent = "";
   list.set([]);
+  $("series").replaceChildren();
 }
 
 function nanos(secs) {
@@ -116,10 +121,13 @@ async function showMetric(query, range, signal) {
   try {
     const series = await api.matrix({ query, start: nanos(range.start), end: nanos(range.end), step: stepFor(range), signal });
     list.set([]);
-    $("summary").replaceChildren(element("table", { class: "series" }, ...series.slice(0, 200).map(({ metric, values }) =>
+    const shown = series.slice(0, SERIES_MAX);
+    $("summary").textContent = series.length > shown.length ? `${shown.length} of ${series.length} series` : `${series.length} series`;
+    $("series").replaceChildren(element("table", {}, ...shown.map(({ metric, values }) =>
       element("tr", {},
         element("td", {}, Object.entries(metric).map(([name, value]) => `${name}=${value}`).join(" ") || "{}"),
-        element("td", {}, String(values.at(-1)?.[1] ?? ""))))));
+        element("td", {}, sparkline(values, range)),
+        element("td", { title: values.at(-1)?.[1] }, shortNumber(values.at(-1)?.[1]))))));
   } catch (error) {
     failed(error);
   }
@@ -192,6 +200,8 @@ function follow(on) {
   }
   let dropped = 0;
   exhausted = true;
+  $("series").hidden = true;
+  for (const id of ["histogram", "list"]) $(id).hidden = false;
   list.setOptions({ highlight: highlightOf(state.text) });
   list.set([]);
   $("summary").textContent = "Following ...";

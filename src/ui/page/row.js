@@ -15,14 +15,21 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-export function timeText(ts, utc) {
+/** Month and day, the time, and the milliseconds apart: a narrow screen shows the time alone. */
+export function timeParts(ts, utc) {
   const date = new Date(Number(ts / 1000000n));
   const pad = (number, digits = 2) => String(number).padStart(digits, "0");
   const [month, day, hour, minute, second] = utc
     ? [date.getUTCMonth(), date.getUTCDate(), date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()]
     : [date.getMonth(), date.getDate(), date.getHours(), date.getMinutes(), date.getSeconds()];
   const millis = pad(Number(ts / 1000000n % 1000n), 3);
-  return `${pad(month + 1)}-${pad(day)} ${pad(hour)}:${pad(minute)}:${pad(second)}.${millis}`;
+  return [`${pad(month + 1)}-${pad(day)} `, `${pad(hour)}:${pad(minute)}:${pad(second)}`, `.${millis}`];
+}
+
+/** A number with four digits at most; exact ones are in titles and answers. */
+export function shortNumber(text) {
+  const number = Number(text);
+  return text !== undefined && Number.isFinite(number) ? String(Number(number.toPrecision(4))) : String(text ?? "");
 }
 
 /** Splits a line at matches, so that they can be marked. */
@@ -42,9 +49,11 @@ function marked(text, highlight) {
 
 export function closedRow(row, { utc, highlight }) {
   const level = levelOf(row);
+  const [day, time, millis] = timeParts(row.ts, utc);
   const line = row.line.length > LINE_CHARS_SHOWN ? `${row.line.slice(0, LINE_CHARS_SHOWN)}...` : row.line;
   return element("div", { class: `row level-${level}`, role: "button", "aria-expanded": "false" },
-    element("time", { title: new Date(Number(row.ts / 1000000n)).toISOString() }, timeText(row.ts, utc)),
+    element("time", { title: new Date(Number(row.ts / 1000000n)).toISOString() },
+      element("span", { class: "wide" }, day), time, element("span", { class: "wide" }, millis)),
     element("span", { class: "level", title: level }, level === "unknown" ? "" : level),
     element("span", { class: "service" }, row.labels.service_name ?? row.labels.job ?? ""),
     element("span", { class: "line" }, ...marked(line.replace(/\n/g, " \u21b5 "), highlight)));
@@ -80,7 +89,7 @@ function fieldTable(title, fields, addFilter, kind) {
         element("span", { class: "name" }, name),
         element("button", { type: "button", title: `Only ${name}=${value}`, onclick: () => addFilter(kind, name, "=", value) }, "+"),
         element("button", { type: "button", title: `Without ${name}=${value}`, onclick: () => addFilter(kind, name, "!=", value) }, "\u2212"),
-        element("button", { type: "button", title: "Copy the value", onclick: () => navigator.clipboard?.writeText(value) }, "\u29c9"),
+        element("button", { type: "button", title: "Copy the value", onclick: () => navigator.clipboard?.writeText(value) }, "copy"),
         element("span", { class: "value" }, value.length > LINE_CHARS_SHOWN ? `${value.slice(0, LINE_CHARS_SHOWN)}...` : value));
     }));
 }
