@@ -28,7 +28,7 @@ RUN set -eu; root=/image; \
     cp -a /usr/share/zoneinfo $root/usr/share/zoneinfo; \
     printf 'stockade:x:10001:10001:Stockade:/data:/sbin/nologin\n' > $root/etc/passwd; \
     printf 'stockade:x:10001:\n' > $root/etc/group; \
-    chmod 1777 $root/tmp; chown -R 10001:10001 $root/data
+    chmod 1777 $root/tmp $root/data; chown 10001:10001 $root/data
 
 FROM scratch
 COPY --from=build /image/ /
