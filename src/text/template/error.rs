@@ -129,7 +129,7 @@ mod tests {
         );
         check(
             "{{ printf \"%d}}\" (unixToTime .a | unixEpoch) }}",
-            "template: line:1:19: executing \"line\" at <unixToTime .a>: error calling \
+            "template: line:1:18: executing \"line\" at <unixToTime .a>: error calling \
              unixToTime: unable to parse time 'x': strconv.ParseInt: parsing \"x\": invalid syntax",
         );
     }

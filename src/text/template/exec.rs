@@ -366,13 +366,21 @@ impl Exec<'_> {
         };
         let (name, path) = fields.split_last().ok_or_else(refuse)?;
         let subject = self.path(subject, path, command.offset)?;
+        let no_method = || format!("{name} is not a method but has arguments");
         let mut args = Vec::with_capacity(command.args.len() + 1);
         for (arg, offset) in command.with_offsets() {
-            args.push(self.expr(arg, offset, dot, frame)?);
+            match self.expr(arg, offset, dot, frame) {
+                Ok(value) => args.push(value),
+                // Go finds the missing method before it looks at the arguments.
+                Err(_) if matches!(subject, Value::Map(_) | Value::Str(_) | Value::Object(_)) => {
+                    return Err(word_fault(command.offset, no_method()));
+                }
+                Err(error) => return Err(error),
+            }
         }
         args.extend(last);
         methods::call(&subject, name, &args)
-            .unwrap_or_else(|| Err(format!("{name} is not a method but has arguments")))
+            .unwrap_or_else(|| Err(no_method()))
             .map_err(|error| word_fault(command.offset, error))
     }
 

@@ -196,7 +196,7 @@ fn functions_of_logql() {
     );
     check("{{ div 1 0 }}", "error: error calling div: runtime error: integer divide by zero");
     check("{{ ToUpper 5 }}", "error: error calling ToUpper: argument 1: expected string; got int");
-    check("{{ ToUpper }}", "error: wrong number of args for ToUpper: got 0");
+    check("{{ ToUpper }}", "error: wrong number of args for ToUpper: want 1 got 0");
     check("{{ sha256sum .level }}", "parse error: function \"sha256sum\" not defined");
 }
 
@@ -246,7 +246,7 @@ fn times() {
     check("{{ toDate \"2006-01-02\" \"nope\" }}", "0001-01-01 00:00:00 +0000 UTC");
     check(
         "{{ unixToTime \"123\" }}",
-        "error: error calling unixToTime: unable to parse time \"123\": use 5, 10, 13, 16 or 19 digits",
+        "error: error calling unixToTime: unable to parse time '123': %!w(<nil>)",
     );
 }
 
