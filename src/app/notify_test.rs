@@ -16,6 +16,10 @@ pub fn notify_test(args: &NotifyTestArgs) -> Result<(), Exit> {
     let loaded =
         load_config(args.config.config.as_deref()).map_err(|faults| Exit::Usage(join(&faults)))?;
     let slack = super::notify::slack_webhook_url();
+    if slack.is_none() && loaded.config.notify.is_none() && loaded.config.notify_file.is_none() {
+        let message = "there are no receivers; set SLACK_WEBHOOK_URL, or give a --config with notify or notify_file";
+        return Err(Exit::Usage(message.to_owned()));
+    }
     let settings = super::notify::plan(&loaded, slack.as_deref())
         .map_err(|faults| Exit::Usage(join(&faults)))?;
     // State of its own: the outbox of a running server is not touched.
@@ -37,10 +41,6 @@ pub fn notify_test(args: &NotifyTestArgs) -> Result<(), Exit> {
     .context("opening the notifier")?;
     let outcomes = match runtime()?.block_on(handle.test(&args.receiver)) {
         Ok(outcomes) => outcomes,
-        Err(NotifyError::NoReceiver { .. }) if handle.receivers().is_empty() => {
-            let message = "there are no receivers; set SLACK_WEBHOOK_URL, or give a --config with notify or notify_file";
-            return Err(Exit::Usage(message.to_owned()));
-        }
         Err(error @ NotifyError::NoReceiver { .. }) => return Err(Exit::Usage(error.to_string())),
         Err(error) => return Err(Exit::Failed(error.into())),
     };

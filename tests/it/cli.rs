@@ -59,7 +59,11 @@ fn check_names_the_place_of_every_fault() {
         ("server: {listen: here}\n", 2, "is not HOST:PORT"),
         ("server: {external_url: logs}\n", 2, "does not begin with http"),
         ("redaction: {enabled: false}\n", 2, "i_understand"),
-        ("notify: {global: {slack_api_url: YOUR_SLACK_WEBHOOK}}\n", 2, "is a placeholder"),
+        (
+            "notify: {global: {slack_api_url: YOUR_WEBHOOK}, route: {receiver: a}, receivers: [{name: a, slack_configs: [{channel: x}]}]}\n",
+            2,
+            "is a placeholder",
+        ),
         ("a: ${NO_SUCH_VARIABLE}\n", 2, "c.yaml:1:4: environment variable NO_SUCH_VARIABLE"),
     ] {
         write(folder, "c.yaml", yaml);
