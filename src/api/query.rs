@@ -41,9 +41,14 @@ pub fn query_limits(api: &Api) -> QueryLimits {
         entries_max: or_max(limits.max_entries_limit_per_query),
         series_max: or_max(limits.max_query_series),
         bytes_max: if bytes == 0 { u64::MAX } else { bytes },
-        timeout: limits.query_timeout.duration(),
+        timeout: timeout(limits.query_timeout.duration()),
         ..QueryLimits::default()
     }
+}
+
+/// 0 is no limit, as in Loki; a day stands for it, so that nothing runs for ever.
+fn timeout(configured: Duration) -> Duration {
+    if configured.is_zero() { Duration::from_secs(24 * 3600) } else { configured }
 }
 
 /// Sets the flag when the client is gone and the handler's future is dropped.
