@@ -185,7 +185,7 @@ mod tests {
         for (words, logql) in [
             ("{a=\"b\"}", "{a=\"b\"}"),
             ("timeout db", "{service_name=~\".+\"} |~ \"(?i)timeout\" |~ \"(?i)db\""),
-            ("a -b -", "{service_name=~\".+\"} |~ \"(?i)a\" !~ \"(?i)b\" |~ \"(?i)-\""),
+            ("a -b -", "{service_name=~\".+\"} |~ \"(?i)a\" !~ \"(?i)b\" |~ \"(?i)\\\\-\""),
             ("\"x y\" -\"p q\"", "{service_name=~\".+\"} |~ \"(?i)x y\" !~ \"(?i)p q\""),
             ("\"open", "{service_name=~\".+\"} |~ \"(?i)\\\"open\""),
             ("404", "{service_name=~\".+\"} |~ \"(?i)404\""),
