@@ -1,5 +1,5 @@
-//! The few calls of the container engine's API that are needed, over a socket. Log streams need
-//! their frame borders and nanosecond `since`, which is why requests are written here.
+//! Streams of the container engine's API, over a socket: logs with their frame borders and a
+//! `since` in nanoseconds, and events. What is read whole is in `engine`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -87,6 +87,10 @@ pub(super) struct Client {
 impl Client {
     pub fn new(endpoint: Endpoint) -> Self {
         Client { endpoint }
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Starts a request; the body is read as it comes.

@@ -181,7 +181,7 @@ impl Follow {
     }
 
     async fn inspect(&self, id: &str) -> Result<Inspected, ApiError> {
-        self.client.json(&format!("/containers/{id}/json")).await
+        self.client.inspect(id).await
     }
 
     /// The process has ended: what was written last may have come after the stream's end.

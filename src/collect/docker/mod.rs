@@ -4,6 +4,7 @@
 mod assemble;
 mod client;
 mod container;
+mod engine;
 mod events;
 mod filter;
 mod follow;

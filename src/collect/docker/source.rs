@@ -9,8 +9,9 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
-use super::client::{ApiError, Client, Endpoint, percent_encode};
+use super::client::{ApiError, Client, Endpoint};
 use super::container::{Container, KEY_PREFIX, ListedContainer, key};
+use super::engine::Filters;
 use super::events::Events;
 use super::filter::DockerFilter;
 use super::follow::{Follow, Piece};
@@ -173,7 +174,7 @@ impl Manager {
     ) -> Result<(), ApiError> {
         // First the events, then the list: what happens in between is seen twice, not never.
         let mut events = Events::open(&self.follow.client, self.events_since_ns).await?;
-        if let Ok(Info { name: Some(name) }) = self.follow.client.json::<Info>("/info").await {
+        if let Ok(Info { name: Some(name) }) = self.follow.client.info::<Info>().await {
             self.host = name;
         }
         self.reconcile().await?;
@@ -241,21 +242,10 @@ impl Manager {
     }
 
     /// `filters` in place of those that were configured.
-    async fn list(&self, filters: Option<String>) -> Result<Vec<ListedContainer>, ApiError> {
-        let filters = match filters {
-            Some(filters) => filters,
-            None => {
-                let map: serde_json::Map<String, serde_json::Value> = self
-                    .settings
-                    .api_filters
-                    .iter()
-                    .map(|(name, values)| (name.clone(), values.clone().into()))
-                    .collect();
-                serde_json::Value::from(map).to_string()
-            }
-        };
-        let path = format!("/containers/json?all=1&filters={}", percent_encode(&filters));
-        self.follow.client.json(&path).await
+    async fn list(&self, filters: Option<Filters>) -> Result<Vec<ListedContainer>, ApiError> {
+        let filters =
+            filters.unwrap_or_else(|| self.settings.api_filters.iter().cloned().collect());
+        self.follow.client.list(&filters).await
     }
 
     async fn reconcile(&mut self) -> Result<(), ApiError> {
@@ -343,8 +333,8 @@ impl Manager {
 }
 
 /// A filter for one container.
-fn by_id(id: &str) -> String {
-    format!(r#"{{"id":["{id}"]}}"#)
+fn by_id(id: &str) -> Filters {
+    Filters::from([("id".to_owned(), vec![id.to_owned()])])
 }
 
 /// Puts pieces of many containers together into batches, one for each pipeline.

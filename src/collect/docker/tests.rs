@@ -85,6 +85,8 @@ impl Engine {
             .route("/containers/{id}/json", get(inspect))
             .route("/containers/{id}/logs", get(logs))
             .with_state(self.clone());
+        let version = Json(json!({"ApiVersion": "1.41", "MinAPIVersion": "1.24", "Version": "20"}));
+        let router = router.route("/version", get(move || async move { version }));
         let listener = UnixListener::bind(self.socket()).unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
