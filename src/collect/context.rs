@@ -9,6 +9,7 @@ use super::batch::{Positions, SourceBatch};
 use super::relabel::RelabelRule;
 use super::status::{StatusHandle, Tally};
 use crate::clock::SharedClock;
+use crate::config::SERVICE_NAME_LABELS;
 use crate::model::{Batch, Labels};
 
 /// Shared by the parts of one source; cheap to clone.
@@ -92,24 +93,9 @@ impl Labeling {
     }
 }
 
-/// Loki's list of labels that name a service, in its order.
+/// The service that other labels name, as it is discovered for pushes by default.
 pub(super) fn service_name(labels: &Labels) -> Option<&str> {
-    const NAMES: [&str; 13] = [
-        "service",
-        "app",
-        "application",
-        "app_name",
-        "name",
-        "app_kubernetes_io_name",
-        "container",
-        "container_name",
-        "k8s_container_name",
-        "component",
-        "workload",
-        "job",
-        "k8s_job_name",
-    ];
-    NAMES.iter().find_map(|name| labels.get(name))
+    SERVICE_NAME_LABELS.iter().find_map(|name| labels.get(name))
 }
 
 /// Who reads what. A file or container that two sources match belongs to the first that asks,

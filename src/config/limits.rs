@@ -4,6 +4,23 @@ use serde::Deserialize;
 
 use super::values::{Size, Span};
 
+/// Loki's list of labels that name a service, in its order.
+pub const SERVICE_NAME_LABELS: [&str; 13] = [
+    "service",
+    "app",
+    "application",
+    "app_name",
+    "name",
+    "app_kubernetes_io_name",
+    "container",
+    "container_name",
+    "k8s_container_name",
+    "component",
+    "workload",
+    "job",
+    "k8s_job_name",
+];
+
 /// 0 means "no limit" wherever Loki has it so. Ingestion rates default to no limit: they protect
 /// tenants from each other, and here there is one.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -78,21 +95,7 @@ impl Default for Limits {
             max_concurrent_tail_requests: 100,
             volume_enabled: true,
             volume_max_series: 1000,
-            discover_service_name: strings(&[
-                "service",
-                "app",
-                "application",
-                "app_name",
-                "name",
-                "app_kubernetes_io_name",
-                "container",
-                "container_name",
-                "k8s_container_name",
-                "component",
-                "workload",
-                "job",
-                "k8s_job_name",
-            ]),
+            discover_service_name: strings(&SERVICE_NAME_LABELS),
             discover_log_levels: true,
             log_level_fields: strings(&[
                 "level",

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 pub use diagnostic::{Diagnostic, unknown};
 pub use env::expand_env;
-pub use limits::Limits;
+pub use limits::{Limits, SERVICE_NAME_LABELS};
 pub use retention::Retention;
 pub use root::Config;
 pub use serde_saphyr::Spanned;

@@ -17,37 +17,12 @@ pub enum Comparison {
     Bool,
 }
 
-fn is_comparison(op: BinaryOp) -> bool {
-    use BinaryOp::{Eq, Gt, Gte, Lt, Lte, Neq};
-    matches!(op, Eq | Neq | Gt | Gte | Lt | Lte)
-}
-
-/// Applies an operator to two values. Division by zero gives NaN, as in Loki.
-fn apply(op: BinaryOp, left: f64, right: f64) -> f64 {
-    let truth = |holds: bool| if holds { 1.0 } else { 0.0 };
-    match op {
-        BinaryOp::Add => left + right,
-        BinaryOp::Sub => left - right,
-        BinaryOp::Mul => left * right,
-        BinaryOp::Div | BinaryOp::Mod if right == 0.0 => f64::NAN,
-        BinaryOp::Div => left / right,
-        BinaryOp::Mod => left % right,
-        BinaryOp::Pow => left.powf(right),
-        BinaryOp::Eq => truth(left == right),
-        BinaryOp::Neq => truth(left != right),
-        BinaryOp::Gt => truth(left > right),
-        BinaryOp::Gte => truth(left >= right),
-        BinaryOp::Lt => truth(left < right),
-        BinaryOp::Lte => truth(left <= right),
-        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => f64::NAN,
-    }
-}
-
 /// The value of a sample behind an operator, or `None` when a comparison filters it out.
 /// `kept` is the value that a filter lets through.
 fn merge(op: BinaryOp, comparison: Comparison, left: f64, right: f64, kept: f64) -> Option<f64> {
-    let value = apply(op, left, right);
-    if !is_comparison(op) || comparison == Comparison::Bool {
+    // Set operators never come here; they choose series, not values.
+    let value = op.apply(left, right)?;
+    if !op.is_comparison() || comparison == Comparison::Bool {
         return Some(value);
     }
     (value != 0.0).then_some(kept)
@@ -68,7 +43,9 @@ pub fn binary(
     Ok(match (left, right) {
         (Value::Scalar(_), _) if is_set_operation => return literal("left"),
         (_, Value::Scalar(_)) if is_set_operation => return literal("right"),
-        (Value::Scalar(left), Value::Scalar(right)) => Value::Scalar(apply(op, left, right)),
+        (Value::Scalar(left), Value::Scalar(right)) => {
+            Value::Scalar(op.apply(left, right).unwrap_or(f64::NAN))
+        }
         (Value::Vectors(vectors), Value::Scalar(right)) => {
             Value::Vectors(each(vectors, |left| merge(op, comparison, left, right, left)))
         }
