@@ -106,7 +106,7 @@ mod tests {
         let owned = |lists: &[&[&str]]| -> Vec<Vec<String>> {
             lists.iter().map(|list| list.iter().map(|s| (*s).to_owned()).collect()).collect()
         };
-        let expect = Hints { substrings: owned(exact), substrings_ci: owned(any_case) };
+        let expect = Hints { substrings: owned(exact), substrings_ci: owned(any_case), ..Hints::default() };
         assert_eq!(hints(&log), expect);
     }
 

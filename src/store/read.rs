@@ -15,6 +15,20 @@ pub struct Hints {
     pub substrings: Vec<Vec<String>>,
     /// Case-insensitive ones (from `(?i)` literals), lower case, same shape.
     pub substrings_ci: Vec<Vec<String>>,
+    /// Labels that a row must have with exactly this value, whether they are the stream's, come
+    /// as metadata, or are cut out of the line by a parser that takes values as they stand.
+    pub fields: Vec<FieldHint>,
+}
+
+/// A label and the value it must have.
+///
+/// A block may be left out when no selected stream of it has a label of this name, no row of it
+/// has metadata of this name, no line of it holds a backslash (with which JSON and logfmt can
+/// spell any character), and no line of it can hold the value as a substring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldHint {
+    pub name: String,
+    pub value: String,
 }
 
 /// In which order rows are worth having. It is only a wish that makes early stops cheap: rows
@@ -53,6 +67,11 @@ pub struct ScanRequest {
     pub bytes_max: u64,
     /// Whether the sink looks at lines at all; counting by stream does not.
     pub need_lines: bool,
+    /// Whether the sink asks for `Rows::line_bytes`; it answers 0 otherwise.
+    pub need_line_bytes: bool,
+    /// The sink reads columns where lines are kept as shapes (`Rows::shaped`), and calls
+    /// `Rows::load_lines` before it reads a line of such rows.
+    pub columns: bool,
     /// Whether the sink looks at structured metadata.
     pub need_metadata: bool,
 }
@@ -74,10 +93,105 @@ pub trait Rows {
     fn ts(&self, row: usize) -> Timestamp;
     /// Empty when the request said `need_lines: false`.
     fn line(&self, row: usize) -> &str;
-    /// Byte length of the line, also when lines are not needed.
+    /// Byte length of the line, also when lines are not needed; see `need_line_bytes`.
     fn line_bytes(&self, row: usize) -> usize;
     fn metadata_len(&self, row: usize) -> usize;
     fn metadata(&self, row: usize, at: usize) -> (&str, &str);
+
+    /// Times in nanoseconds, ascending, when they lie side by side.
+    fn times(&self) -> Option<&[i64]> {
+        None
+    }
+    /// The lines as shapes and columns, where they are kept so and the request asked for it.
+    fn shaped(&self) -> Option<&dyn Shaped> {
+        None
+    }
+    /// Builds all lines of these rows, so that `line` has them. Only rows that are `shaped`
+    /// need it.
+    fn load_lines(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+}
+
+/// Rows whose lines are kept as shapes: what many lines have in common once, and the values
+/// that differ as columns.
+pub trait Shaped {
+    /// All shapes of the block that these rows are part of.
+    fn shapes(&self) -> &[Shape];
+    /// The shape of each row, as a place in `shapes`; `WHOLE` for a line that is kept whole.
+    fn shape_ids(&self) -> &[u16];
+    /// Where in the columns of a shape the first of these rows that has it stands. Later rows of
+    /// that shape follow one by one.
+    fn first_place(&self, shape: usize) -> usize;
+    /// The values of a hole, for all rows of the block that have the shape.
+    fn column(&self, shape: usize, hole: usize) -> Result<Column<'_>, ReadError>;
+    /// Builds one line at the end of `out`.
+    fn line_into(&self, row: usize, out: &mut String) -> Result<(), ReadError>;
+}
+
+/// In `Shaped::shape_ids`: the line is kept whole.
+pub const WHOLE: u16 = u16::MAX;
+
+/// Lines that differ in their values alone: `pieces[0] hole[0] pieces[1] ... pieces[n]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    pub format: Format,
+    /// One more than holes.
+    pub pieces: Vec<String>,
+    pub holes: Vec<Hole>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// The whole line is one well-formed JSON object (RFC 8259), white space around tokens
+    /// allowed; keys hold no backslash. Every leaf is a hole, but `null`, `{}` and `[]`, which
+    /// stay in the pieces. Keys may occur twice; nothing is said about that.
+    Json,
+    /// The whole line is `key=value` pairs parted by single spaces, no key occurs twice, keys are
+    /// of `[A-Za-z0-9_.-]`. Every value is a hole; empty bare values stay in the pieces.
+    Logfmt,
+    /// Any other line; holes have no meaning.
+    Text,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hole {
+    /// JSON: the keys from the outermost object to the leaf. Logfmt: the key. Text: empty.
+    pub path: Vec<String>,
+    pub kind: HoleKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HoleKind {
+    /// JSON: what stands between the quotes of a string, without backslash or control character.
+    String,
+    /// JSON: a number as it is written.
+    Number,
+    /// JSON: `true` or `false`.
+    Bool,
+    /// JSON: an array that is not empty, as it is written, whatever is in it.
+    Array,
+    /// Logfmt: a value without quotes: no space, `"`, `=`, backslash or control character.
+    Bare,
+    /// Logfmt: what stands between quotes, without `"`, backslash or control character.
+    Quoted,
+    /// A piece of text.
+    Token,
+}
+
+/// The values of a hole, by place.
+#[derive(Debug, Clone, Copy)]
+pub enum Column<'a> {
+    /// A few distinct values, and for each place which one.
+    Dictionary { values: &'a [&'a str], codes: &'a [u16] },
+    /// Each value is what `i64::to_string` makes of the number.
+    Integers(&'a [i64]),
+    /// Each value is a number of tenths, hundredths..: exactly `scale` (1 to 9) digits behind the
+    /// point and no useless leading zero, as in `-0.50` for `{ numbers: [-50], scale: 2 }`.
+    /// Never `-0.00`.
+    Decimals { numbers: &'a [i64], scale: u8 },
+    /// Value `n` is `text[ends[n - 1]..ends[n]]`.
+    Texts { text: &'a str, ends: &'a [u32] },
 }
 
 /// Whether a scan goes on.
@@ -96,6 +210,41 @@ pub trait RowSink {
         true
     }
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError>;
+
+    /// An empty sink that takes a share of the blocks on another thread; `None` when rows must
+    /// come one after the other.
+    fn fork(&self) -> Option<Box<dyn ForkedSink>> {
+        None
+    }
+    /// Takes in what a fork of this sink has collected.
+    fn join(&mut self, fork: Box<dyn ForkedSink>) -> Result<(), ReadError> {
+        let _ = fork;
+        Ok(())
+    }
+
+    /// Asked before the rows of a sealed part of which every row of the selected streams lies in
+    /// the requested range: `false` when the sink knows the result of this part already.
+    fn begin_part(&mut self, part: PartKey) -> bool {
+        let _ = part;
+        true
+    }
+    /// All rows of a part that `begin_part` asked for were handed over.
+    fn end_part(&mut self, part: PartKey) {
+        let _ = part;
+    }
+}
+
+/// A sink on another thread.
+pub trait ForkedSink: RowSink + Send {
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send>;
+}
+
+/// Names the content of a part for good: an equal key means equal rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PartKey {
+    pub part: u64,
+    /// Grows when rows of it are hidden by a delete request.
+    pub generation: u64,
 }
 
 /// What a scan cost; shown in query statistics and explanations.

@@ -161,6 +161,8 @@ fn query(store: &Store, what: &str, matchers: &[Matcher], needle: &str, need_lin
             bytes_max: u64::MAX,
             need_lines,
             need_metadata: false,
+            need_line_bytes: true,
+            columns: false,
         };
         if !needle.is_empty() {
             request.hints.substrings = vec![vec![needle.to_owned()]];

@@ -69,6 +69,8 @@ impl Engine {
             bytes_max: running.bytes_left(),
             need_lines: true,
             need_metadata: true,
+            need_line_bytes: true,
+            columns: false,
         };
         let mut sink = Sink {
             worker: compile(&query.log)?.worker(),

@@ -120,6 +120,8 @@ impl Engine {
             bytes_max: running.bytes_left(),
             need_lines: false,
             need_metadata: false,
+            need_line_bytes: true,
+            columns: false,
         };
         let mut sink = Buckets { query, step_ns, sums: BTreeMap::new() };
         running.scan(&request, &mut sink)?;

@@ -45,6 +45,8 @@ pub fn evaluate(
         bytes_max: context.bytes_left(),
         need_lines: true,
         need_metadata: true,
+        need_line_bytes: true,
+        columns: false,
     };
     let mut sink = Newest {
         worker: pipeline.worker(),

@@ -67,6 +67,8 @@ pub fn evaluate(
         bytes_max: context.bytes_left(),
         need_lines: extractor.need_lines,
         need_metadata: extractor.need_metadata,
+        need_line_bytes: true,
+        columns: false,
     };
     let mut sink = Collector {
         extractor,

@@ -53,6 +53,8 @@ pub fn request(matchers: Vec<Matcher>, range: TimeRange) -> ScanRequest {
         bytes_max: u64::MAX,
         need_lines: true,
         need_metadata: true,
+        need_line_bytes: true,
+        columns: false,
     }
 }
 
