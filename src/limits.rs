@@ -7,6 +7,12 @@ pub const LINE_BYTES_MAX: usize = 256 * 1024;
 /// lower here because one process holds everything).
 pub const PUSH_BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 pub const PUSH_DECODED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Label sets of pushes that are remembered with their text, and the longest such text: a few
+/// megabytes in all.
+pub const LABEL_TEXTS_MAX: usize = 4096;
+pub const LABEL_TEXT_BYTES_MAX: usize = 512;
+/// Label sets whose discovery and redaction are remembered, each.
+pub const STREAMS_REMEMBERED_MAX: usize = 4096;
 /// Query text (Loki: 131072 bytes).
 pub const QUERY_BYTES_MAX: usize = 128 * 1024;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far

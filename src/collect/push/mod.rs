@@ -1,8 +1,10 @@
 //! Loki's push formats: snappy protobuf and JSON, compressed or not, into a batch.
 //! Knows no HTTP status codes; `api` gives each error its own.
 
+mod cursor;
 mod decompress;
 mod json;
+mod label_texts;
 mod proto;
 mod rate;
 mod validate;
