@@ -94,6 +94,11 @@ impl BlockBuilder {
         &self.lengths
     }
 
+    /// Names of the metadata that rows have.
+    pub fn metadata_names(&self) -> impl Iterator<Item = &str> {
+        self.metadata.names()
+    }
+
     /// Adds the block to `out` and starts an empty one.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<Ends> {
         let start = out.len();

@@ -1,13 +1,12 @@
 //! Rows out of parts.
 
-use std::sync::Arc;
-
-use super::{Progress, matches};
+use super::Progress;
+use super::plan::{PartPlan, WantedBlock};
 use crate::model::Timestamp;
 use crate::store::block::{BlockBuf, Wanted};
 use crate::store::error::StoreError;
-use crate::store::part::{BlockRow, BlockSet, Clauses, Part, RunRow};
-use crate::store::read::{Flow, Order, ReadError, Rows};
+use crate::store::part::{BlockRow, Opened};
+use crate::store::read::{Flow, ReadError, Rows};
 use crate::store::store::Shared;
 
 /// Buffers that live as long as a scan.
@@ -19,6 +18,13 @@ pub(super) struct Buffers {
 impl Buffers {
     pub fn new() -> Result<Buffers, ReadError> {
         Ok(Buffers { stored: Vec::new(), block: BlockBuf::new()? })
+    }
+
+    /// The times of all rows of a block.
+    pub fn read_times(&mut self, opened: &Opened, block: &BlockRow) -> Result<&[i64], StoreError> {
+        let times = Wanted { lines: false, metadata: false };
+        opened.read_block(block, times, &mut self.stored, &mut self.block)?;
+        Ok(self.block.times())
     }
 }
 
@@ -47,120 +53,34 @@ impl Rows for BlockRows<'_> {
     fn metadata(&self, row: usize, at: usize) -> (&str, &str) {
         self.block.metadata(self.from + row, at)
     }
+    fn times(&self) -> Option<&[i64]> {
+        self.block.times().get(self.from..self.to)
+    }
 }
 
-pub(super) fn scan(
+/// Reads one block of a part and hands over what was asked for of it.
+pub(super) fn scan_block(
     shared: &Shared,
-    part: &Arc<Part>,
-    clauses: &Clauses,
+    plan: &PartPlan,
+    wanted: WantedBlock,
     progress: &mut Progress<'_>,
     buffers: &mut Buffers,
 ) -> Result<Flow, ReadError> {
-    scan_part(shared, part, clauses, progress, buffers).map_err(|fault| match fault {
-        Fault::Read(error) => error,
-        Fault::Store(error) => shared.note_fault(part, error),
-    })
-}
-
-enum Fault {
-    Read(ReadError),
-    Store(StoreError),
-}
-
-impl From<ReadError> for Fault {
-    fn from(error: ReadError) -> Fault {
-        Fault::Read(error)
-    }
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Fault {
-        Fault::Store(error)
-    }
-}
-
-fn scan_part(
-    shared: &Shared,
-    part: &Arc<Part>,
-    clauses: &Clauses,
-    progress: &mut Progress<'_>,
-    buffers: &mut Buffers,
-) -> Result<Flow, Fault> {
-    let request = progress.request;
     progress.check_cancel()?;
-    let range = request.range;
-    if !part.touches(range) || !progress.wants(part.first(), part.last()) {
-        progress.stats.parts_pruned += 1;
-        return Ok(Flow::Continue);
-    }
-    let opened = shared.cache.open(part)?;
-    let table = &opened.table;
-    let selected: Vec<bool> = table
-        .streams
-        .iter()
-        .map(|row| matches(&request.tenant, &request.matchers, &row.tenant, &row.meta))
-        .collect();
-    let is_selected = |run: &RunRow| {
-        selected.get(run.stream as usize).copied().unwrap_or_default()
-            && range.touches(run.first, run.last)
-    };
-    // The span of what is wanted of each block.
-    let mut wanted: Vec<(usize, Timestamp, Timestamp)> = Vec::new();
-    for (at, block) in table.blocks.iter().enumerate() {
-        let runs = block.runs.iter().filter(|run| is_selected(run));
-        let span = runs.fold(None, |span: Option<(Timestamp, Timestamp)>, run| {
-            let (first, last) = span.unwrap_or((run.first, run.last));
-            Some((first.min(run.first), last.max(run.last)))
-        });
-        if let Some((first, last)) = span {
-            wanted.push((at, first, last));
-        }
-    }
-    if wanted.is_empty() {
-        progress.stats.parts_pruned += 1;
-        progress.stats.blocks_pruned += table.blocks.len() as u64;
-        return Ok(Flow::Continue);
-    }
-    let candidates = wanted.len();
-    if !clauses.is_empty() {
-        let mut alive = BlockSet::none(table.blocks.len());
-        wanted.iter().for_each(|(at, _, _)| alive.insert(*at));
-        let index = shared.cache.index(part, &opened)?;
-        clauses.prune(&opened, &index, &mut alive)?;
-        wanted.retain(|(at, _, _)| alive.contains(*at));
-    }
-    progress.stats.blocks_pruned += (table.blocks.len() - wanted.len()) as u64;
-    progress.stats.parts += 1;
-    debug_assert!(wanted.len() <= candidates);
-    match request.order {
-        Order::Any => {}
-        Order::OldestFirst => wanted.sort_by_key(|(_, first, _)| *first),
-        Order::NewestFirst => wanted.sort_by_key(|(_, _, last)| std::cmp::Reverse(*last)),
-    }
+    let request = progress.request;
+    let Some(block) = plan.opened.table.blocks.get(wanted.at) else { return Ok(Flow::Continue) };
     let columns = Wanted { lines: request.need_lines, metadata: request.need_metadata };
-    for (at, first, last) in wanted {
-        progress.check_cancel()?;
-        if !progress.wants(first, last) {
-            progress.stats.blocks_pruned += 1;
-            continue;
-        }
-        let Some(block) = table.blocks.get(at) else { continue };
-        progress.stats.bytes_compressed +=
-            opened.read_block(block, columns, &mut buffers.stored, &mut buffers.block)?;
-        progress.stats.blocks += 1;
-        if block_rows(&opened.table.streams, block, &is_selected, progress, &buffers.block)?
-            == Flow::Stop
-        {
-            return Ok(Flow::Stop);
-        }
-    }
-    Ok(Flow::Continue)
+    progress.stats.bytes_compressed += plan
+        .opened
+        .read_block(block, columns, &mut buffers.stored, &mut buffers.block)
+        .map_err(|error| shared.note_fault(&plan.part, error))?;
+    progress.stats.blocks += 1;
+    block_rows(plan, block, progress, &buffers.block)
 }
 
 fn block_rows(
-    streams: &[crate::store::part::StreamRow],
+    plan: &PartPlan,
     block: &BlockRow,
-    is_selected: &dyn Fn(&RunRow) -> bool,
     progress: &mut Progress<'_>,
     buffer: &BlockBuf,
 ) -> Result<Flow, ReadError> {
@@ -172,10 +92,10 @@ fn block_rows(
         let from = start + times.partition_point(|ts| *ts < range.start.0);
         let to = start + times.partition_point(|ts| *ts < range.end.0);
         start = end;
-        if !is_selected(run) || from >= to {
+        if !plan.is_selected(run) || from >= to {
             continue;
         }
-        let Some(stream) = streams.get(run.stream as usize) else { continue };
+        let Some(stream) = plan.opened.table.streams.get(run.stream as usize) else { continue };
         progress.stats.rows += (to - from) as u64;
         progress.spend(buffer.lines_bytes(from..to))?;
         progress.note_stream(stream.meta.id);

@@ -2,7 +2,9 @@
 
 mod crash;
 mod damage;
+mod fields;
 mod model;
 mod ops;
 mod prune;
+mod share;
 mod support;
