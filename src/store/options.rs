@@ -1,5 +1,6 @@
 //! What a store is opened with.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use crate::clock::SharedClock;
 use crate::metrics::Metrics;
 
 const MIB: u64 = 1 << 20;
+/// More threads than this wait for memory more than they gain.
+const SCAN_WORKERS_MAX: usize = 8;
 
 /// Sizes and times at which the store acts. The defaults fit a memory budget of 256 MiB.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub struct Thresholds {
     pub compact_inputs_max: usize,
     /// Memory for the tables and indexes of parts that queries have opened.
     pub cache_bytes_max: u64,
+    /// Threads that one scan may use, the one that asked for it included.
+    pub scan_workers: usize,
     /// Parts made within this time are searched for exact repeats of what comes in.
     pub repeat_window: Duration,
 }
@@ -47,6 +52,9 @@ impl Default for Thresholds {
             part_bytes_max: 512 * MIB,
             compact_inputs_max: 10,
             cache_bytes_max: 32 * MIB,
+            scan_workers: std::thread::available_parallelism()
+                .map_or(1, NonZero::get)
+                .min(SCAN_WORKERS_MAX),
             repeat_window: Duration::from_secs(2 * 3600),
         }
     }

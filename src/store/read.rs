@@ -212,11 +212,14 @@ pub trait RowSink {
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError>;
 
     /// An empty sink that takes a share of the blocks on another thread; `None` when rows must
-    /// come one after the other.
+    /// come one after the other. Asked for several times in a scan, on the calling thread. A fork
+    /// is asked `wants` and given `rows`, by one thread at a time.
     fn fork(&self) -> Option<Box<dyn ForkedSink>> {
         None
     }
-    /// Takes in what a fork of this sink has collected.
+    /// Takes in what a fork of this sink has collected. Forks that were given nothing are not
+    /// joined. Those of a part that `begin_part` asked for have rows of that part alone, and are
+    /// joined between it and `end_part`; all others are joined outside of any part.
     fn join(&mut self, fork: Box<dyn ForkedSink>) -> Result<(), ReadError> {
         let _ = fork;
         Ok(())
@@ -228,7 +231,9 @@ pub trait RowSink {
         let _ = part;
         true
     }
-    /// All rows of a part that `begin_part` asked for were handed over.
+    /// All rows of the part that `begin_part` asked for last were handed over (or joined), but
+    /// for those that no match can be among. Not called when the scan ends inside the part or
+    /// `wants` left out a block of it.
     fn end_part(&mut self, part: PartKey) {
         let _ = part;
     }
@@ -260,7 +265,8 @@ pub struct ScanStats {
     pub bytes_compressed: u64,
 }
 
-/// A stream and how much of it lies in a range (whole blocks may be counted at the edges).
+/// A stream and how much of it lies in a range. Of a block that reaches over an end of the range
+/// `bytes` are a share, and where such blocks are many each counts whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamStats {
     pub stream: StreamMeta,

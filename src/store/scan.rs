@@ -1,59 +1,111 @@
 //! Reading: from a request to rows. A scan takes a snapshot of heads and parts and walks it
-//! from the end that is wanted first; nothing it does holds up ingest.
+//! from the end that is wanted first; nothing it does holds up ingest. Where the sink can be
+//! forked, the blocks are shared among threads (`share`), else they come one after the other.
 
 mod head_rows;
 mod part_rows;
+mod plan;
+mod pool;
+mod share;
+mod streams;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::head_rows::HeadPlan;
+use self::part_rows::Buffers;
+use self::plan::PartPlan;
 use super::part::{Clauses, Part};
 use super::read::{
     Flow, LogRead, Order, ReadError, RowSink, ScanRequest, ScanStats, StreamMeta, StreamStats,
 };
 use super::state::HeadUnit;
-use super::store::Store;
+use super::store::{Shared, Store};
 use crate::model::{Matcher, StreamId, TimeRange, Timestamp};
 
-/// A scan on its way.
-pub(super) struct Progress<'a> {
-    pub request: &'a ScanRequest,
-    pub sink: &'a mut dyn RowSink,
-    pub stats: ScanStats,
+pub(super) use self::pool::Pool;
+
+/// What a scan has done so far, or a thread of it.
+#[derive(Debug, Default)]
+struct Tally {
+    stats: ScanStats,
     streams: HashSet<StreamId>,
 }
 
-impl Progress<'_> {
-    pub fn check_cancel(&self) -> Result<(), ReadError> {
+impl Tally {
+    fn add(&mut self, other: Tally) {
+        let ScanStats { streams: _, parts, parts_pruned, blocks, blocks_pruned, rows, .. } =
+            other.stats;
+        let stats = &mut self.stats;
+        stats.parts += parts;
+        stats.parts_pruned += parts_pruned;
+        stats.blocks += blocks;
+        stats.blocks_pruned += blocks_pruned;
+        stats.rows += rows;
+        stats.bytes += other.stats.bytes;
+        stats.bytes_compressed += other.stats.bytes_compressed;
+        if self.streams.is_empty() {
+            self.streams = other.streams;
+        } else {
+            self.streams.extend(other.streams);
+        }
+    }
+
+    fn finish(mut self) -> ScanStats {
+        self.stats.streams = self.streams.len() as u64;
+        self.stats
+    }
+}
+
+/// A scan on its way: rows go to the sink.
+struct Progress<'a> {
+    request: &'a ScanRequest,
+    sink: &'a mut dyn RowSink,
+    stats: &'a mut ScanStats,
+    streams: &'a mut HashSet<StreamId>,
+    /// Bytes of line that all threads of the scan have read.
+    spent: &'a AtomicU64,
+}
+
+impl<'a> Progress<'a> {
+    fn new(
+        request: &'a ScanRequest,
+        sink: &'a mut dyn RowSink,
+        tally: &'a mut Tally,
+        spent: &'a AtomicU64,
+    ) -> Progress<'a> {
+        Progress { request, sink, stats: &mut tally.stats, streams: &mut tally.streams, spent }
+    }
+
+    fn check_cancel(&self) -> Result<(), ReadError> {
         if self.request.cancel.is_cancelled() { Err(ReadError::Cancelled) } else { Ok(()) }
     }
 
     /// Asks the sink about the piece of a span that lies in the range.
-    pub fn wants(&mut self, first: Timestamp, last: Timestamp) -> bool {
+    fn wants(&mut self, first: Timestamp, last: Timestamp) -> bool {
         let range = self.request.range;
         let end = Timestamp(range.end.0.saturating_sub(1));
         self.sink.wants(first.max(range.start), last.min(end))
     }
 
-    pub fn spend(&mut self, bytes: u64) -> Result<(), ReadError> {
+    fn spend(&mut self, bytes: u64) -> Result<(), ReadError> {
         self.stats.bytes += bytes;
         let bytes_max = self.request.bytes_max;
-        if self.stats.bytes > bytes_max { Err(ReadError::Budget { bytes_max }) } else { Ok(()) }
+        let before = self.spent.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > bytes_max {
+            Err(ReadError::Budget { bytes_max })
+        } else {
+            Ok(())
+        }
     }
 
-    pub fn note_stream(&mut self, id: StreamId) {
-        if self.streams.insert(id) {
-            self.stats.streams += 1;
-        }
+    fn note_stream(&mut self, id: StreamId) {
+        self.streams.insert(id);
     }
 }
 
-pub(super) fn matches(
-    tenant: &str,
-    matchers: &[Matcher],
-    of_tenant: &str,
-    meta: &StreamMeta,
-) -> bool {
+fn matches(tenant: &str, matchers: &[Matcher], of_tenant: &str, meta: &StreamMeta) -> bool {
     of_tenant == tenant
         && matchers.iter().all(|m| m.matches(meta.labels.get(&m.name).unwrap_or_default()))
 }
@@ -63,6 +115,29 @@ enum Source {
     Part(Arc<Part>),
 }
 
+/// Everything that may have rows of the range, by the end that is wanted first.
+fn sources(shared: &Shared, request: &ScanRequest, stats: &mut ScanStats) -> Vec<Source> {
+    let snapshot = shared.state.read().clone();
+    let all = snapshot.parts.len();
+    let mut parts: Vec<&Arc<Part>> =
+        snapshot.parts.iter().filter(|part| part.touches(request.range)).collect();
+    stats.parts_pruned += (all - parts.len()) as u64;
+    let mut sources: Vec<Source> = Vec::with_capacity(parts.len() + 3);
+    match request.order {
+        Order::Any | Order::NewestFirst => {
+            sources.extend(snapshot.heads().rev().cloned().map(Source::Head));
+            parts.sort_by_key(|part| std::cmp::Reverse(part.last()));
+            sources.extend(parts.into_iter().cloned().map(Source::Part));
+        }
+        Order::OldestFirst => {
+            parts.sort_by_key(|part| part.first());
+            sources.extend(parts.into_iter().cloned().map(Source::Part));
+            sources.extend(snapshot.heads().cloned().map(Source::Head));
+        }
+    }
+    sources
+}
+
 impl LogRead for Store {
     fn streams(
         &self,
@@ -70,125 +145,97 @@ impl LogRead for Store {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<StreamStats>, ReadError> {
-        let snapshot = self.shared.state.read().clone();
-        let mut found: Vec<StreamStats> = Vec::new();
-        for unit in snapshot.heads() {
-            for stats in unit.head.stats(range, &|t, meta| matches(tenant, matchers, t, meta)) {
-                found.push(StreamStats {
-                    stream: stats.meta,
-                    entries: stats.entries,
-                    bytes: stats.bytes,
-                    chunks: 1,
-                    first: stats.first,
-                    last: stats.last,
-                });
-            }
-        }
-        for part in snapshot.parts.iter().filter(|part| part.touches(range)) {
-            self.part_streams(part, tenant, matchers, range, &mut found)?;
-        }
-        Ok(merged(found))
+        streams::streams(&self.shared, tenant, matchers, range)
     }
 
     fn scan(&self, request: &ScanRequest, sink: &mut dyn RowSink) -> Result<ScanStats, ReadError> {
-        let snapshot = self.shared.state.read().clone();
-        let mut parts: Vec<&Arc<Part>> = snapshot.parts.iter().collect();
-        let mut sources: Vec<Source> = Vec::with_capacity(parts.len() + 3);
-        match request.order {
-            Order::Any | Order::NewestFirst => {
-                sources.extend(snapshot.heads().rev().cloned().map(Source::Head));
-                parts.sort_by_key(|part| std::cmp::Reverse(part.last()));
-                sources.extend(parts.into_iter().cloned().map(Source::Part));
-            }
-            Order::OldestFirst => {
-                parts.sort_by_key(|part| part.first());
-                sources.extend(parts.into_iter().cloned().map(Source::Part));
-                sources.extend(snapshot.heads().cloned().map(Source::Head));
-            }
+        let mut tally = Tally::default();
+        let sources = sources(&self.shared, request, &mut tally.stats);
+        if self.shared.pool.workers() > 1
+            && let Some(fork) = sink.fork()
+        {
+            return share::scan(&self.shared, request, sources, sink, fork, tally);
         }
-        drop(snapshot);
         let clauses = Clauses::new(&request.hints);
-        let mut buffers = part_rows::Buffers::new()?;
-        let stats = ScanStats::default();
-        let mut progress = Progress { request, sink, stats, streams: HashSet::new() };
-        for source in sources {
-            let flow = match &source {
-                Source::Head(unit) => head_rows::scan(&unit.head, &mut progress)?,
-                Source::Part(part) => {
-                    part_rows::scan(&self.shared, part, &clauses, &mut progress, &mut buffers)?
+        let spent = AtomicU64::new(0);
+        let mut progress = Progress::new(request, sink, &mut tally, &spent);
+        let mut buffers = self.shared.pool.take_buffers()?;
+        let walked = one_by_one(&self.shared, sources, &clauses, &mut progress, &mut buffers);
+        self.shared.pool.give_buffers(buffers);
+        walked.map(|_| tally.finish())
+    }
+}
+
+fn one_by_one(
+    shared: &Shared,
+    sources: Vec<Source>,
+    clauses: &Clauses,
+    progress: &mut Progress<'_>,
+    buffers: &mut Buffers,
+) -> Result<Flow, ReadError> {
+    for source in sources {
+        progress.check_cancel()?;
+        match source {
+            Source::Head(unit) => {
+                let plan = HeadPlan::new(&unit.head, progress.request);
+                for at in 0..plan.pieces.len() {
+                    if plan.scan_piece(at, progress)? == Flow::Stop {
+                        return Ok(Flow::Stop);
+                    }
                 }
-            };
-            if flow == Flow::Stop {
-                break;
+            }
+            Source::Part(part) => {
+                if !progress.wants(part.first(), part.last()) {
+                    progress.stats.parts_pruned += 1;
+                    continue;
+                }
+                let plan = PartPlan::new(shared, &part, clauses, progress.request)?;
+                if one_part(shared, &plan, progress, buffers)? == Flow::Stop {
+                    return Ok(Flow::Stop);
+                }
             }
         }
-        Ok(progress.stats)
     }
+    Ok(Flow::Continue)
 }
 
-impl Store {
-    /// From the table of a part alone: pieces of blocks at the edges count whole.
-    fn part_streams(
-        &self,
-        part: &Arc<Part>,
-        tenant: &str,
-        matchers: &[Matcher],
-        range: TimeRange,
-        found: &mut Vec<StreamStats>,
-    ) -> Result<(), ReadError> {
-        let opened =
-            self.shared.cache.open(part).map_err(|error| self.shared.note_fault(part, error))?;
-        let table = &opened.table;
-        let mut of_stream: Vec<Option<StreamStats>> = vec![None; table.streams.len()];
-        let selected: Vec<bool> = table
-            .streams
-            .iter()
-            .map(|row| matches(tenant, matchers, &row.tenant, &row.meta))
-            .collect();
-        for run in table.blocks.iter().flat_map(|block| &block.runs) {
-            let at = run.stream as usize;
-            if !range.touches(run.first, run.last) || selected.get(at) != Some(&true) {
-                continue;
-            }
-            let (Some(slot), Some(row)) = (of_stream.get_mut(at), table.streams.get(at)) else {
-                continue;
-            };
-            let last_inside = Timestamp(range.end.0.saturating_sub(1));
-            let (first, last) = (run.first.max(range.start), run.last.min(last_inside));
-            let stats = slot.get_or_insert_with(|| StreamStats {
-                stream: row.meta.clone(),
-                entries: 0,
-                bytes: 0,
-                chunks: 0,
-                first,
-                last,
-            });
-            stats.entries += u64::from(run.rows);
-            stats.bytes += run.line_bytes;
-            stats.chunks += 1;
-            stats.first = stats.first.min(first);
-            stats.last = stats.last.max(last);
-        }
-        found.extend(of_stream.into_iter().flatten());
-        Ok(())
+/// All of a part, on the calling thread.
+fn one_part(
+    shared: &Shared,
+    plan: &PartPlan,
+    progress: &mut Progress<'_>,
+    buffers: &mut Buffers,
+) -> Result<Flow, ReadError> {
+    plan.note(progress.stats);
+    let key = (plan.whole && !plan.blocks.is_empty()).then(|| plan.part.key());
+    if key.is_some_and(|key| !progress.sink.begin_part(key)) {
+        return Ok(Flow::Continue);
     }
+    let (flow, complete) = blocks_of(shared, plan, progress, buffers)?;
+    if let Some(key) = key.filter(|_| complete) {
+        progress.sink.end_part(key);
+    }
+    Ok(flow)
 }
 
-/// One row a stream, sorted by labels.
-fn merged(mut found: Vec<StreamStats>) -> Vec<StreamStats> {
-    found.sort_by(|a, b| a.stream.labels.cmp(&b.stream.labels));
-    let mut merged: Vec<StreamStats> = Vec::with_capacity(found.len());
-    for stats in found {
-        match merged.last_mut() {
-            Some(last) if last.stream.id == stats.stream.id => {
-                last.entries += stats.entries;
-                last.bytes += stats.bytes;
-                last.chunks += stats.chunks;
-                last.first = last.first.min(stats.first);
-                last.last = last.last.max(stats.last);
-            }
-            _ => merged.push(stats),
+/// Hands over the blocks of a part, and tells whether these were all of it.
+fn blocks_of(
+    shared: &Shared,
+    plan: &PartPlan,
+    progress: &mut Progress<'_>,
+    buffers: &mut Buffers,
+) -> Result<(Flow, bool), ReadError> {
+    let mut complete = true;
+    for block in &plan.blocks {
+        if !progress.wants(block.first, block.last) {
+            progress.check_cancel()?;
+            progress.stats.blocks_pruned += 1;
+            complete = false;
+            continue;
+        }
+        if part_rows::scan_block(shared, plan, *block, progress, buffers)? == Flow::Stop {
+            return Ok((Flow::Stop, false));
         }
     }
-    merged
+    Ok((Flow::Continue, complete))
 }

@@ -18,6 +18,7 @@ use super::part::{Part, PartCache};
 use super::read::ReadError;
 use super::recover::{quarantine_name, recover};
 use super::repeats::Repeats;
+use super::scan::Pool;
 use super::seal::{self, Sealer};
 use super::state::State;
 use super::tail::{Tail, TailBatch};
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub positions: RwLock<Positions>,
     pub tail: Tail,
     pub cache: PartCache,
+    pub pool: Pool,
     pub counters: Counters,
     pub degraded: Degraded,
     pub last_compaction_ns: AtomicI64,
@@ -216,6 +218,8 @@ impl Store {
         recovered.unit.segments.lock().push(segment.number);
         let state =
             State { active: recovered.unit, sealing: Vec::new(), parts: Arc::new(recovered.parts) };
+        let (pool, mut threads) =
+            Pool::start(options.thresholds.scan_workers).map_err(StoreError::io(&folder))?;
         let shared = Arc::new(Shared {
             files,
             state: RwLock::new(state),
@@ -225,6 +229,7 @@ impl Store {
             positions: RwLock::new(recovered.positions),
             tail: Tail::default(),
             cache: PartCache::new(options.thresholds.cache_bytes_max),
+            pool,
             counters,
             degraded: Degraded::default(),
             last_compaction_ns: AtomicI64::new(0),
@@ -247,7 +252,8 @@ impl Store {
             .name("store-seal".to_owned())
             .spawn(move || seal::run(&for_sealing))
             .map_err(StoreError::io(&folder))?;
-        Ok(Arc::new(Store { shared, threads: Mutex::new(vec![writing, sealing]) }))
+        threads.extend([writing, sealing]);
+        Ok(Arc::new(Store { shared, threads: Mutex::new(threads) }))
     }
 
     /// Stores a batch. Once this returns `Ok` the entries are safe on disk, seen by queries
@@ -314,6 +320,7 @@ impl Store {
         self.shared.closing.store(true, Ordering::Relaxed);
         self.shared.queue.close();
         self.shared.sealer.wake();
+        self.shared.pool.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             // A thread that panicked has said so already.

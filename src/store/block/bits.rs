@@ -60,11 +60,50 @@ pub(super) fn put_times(out: &mut Vec<u8>, times: &[i64], runs: &[Run]) {
     }
 }
 
+/// The widest values of which each lies in the eight bytes from where it starts.
+const WORD_WIDTH_MAX: u32 = 56;
+
+/// Reads `rows` values of `width` bits.
+fn unpack(packed: &[u8], width: u32, rows: usize, values: &mut [u64; CHUNK]) -> Option<()> {
+    let values = values.get_mut(..rows)?;
+    if width == 0 {
+        values.fill(0);
+    } else if width <= WORD_WIDTH_MAX {
+        // Room behind the last value, so that all are read as words.
+        let mut room = [0; CHUNK * WORD_WIDTH_MAX as usize / 8 + 8];
+        room.get_mut(..packed.len())?.copy_from_slice(packed);
+        let mask = (1 << width) - 1;
+        let mut bit = 0;
+        for value in values {
+            let word = room.get(bit / 8..).and_then(<[u8]>::first_chunk);
+            *value = (word.map_or(0, |word| u64::from_le_bytes(*word)) >> (bit % 8)) & mask;
+            bit += width as usize;
+        }
+    } else {
+        let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+        let mut pending: u128 = 0;
+        let mut bits = 0;
+        let mut bytes = packed.iter();
+        for value in values {
+            while bits < width {
+                pending |= u128::from(*bytes.next()?) << bits;
+                bits += 8;
+            }
+            *value = pending as u64 & mask;
+            pending >>= width;
+            bits -= width;
+        }
+    }
+    Some(())
+}
+
 /// `None` on damage. `times` is replaced.
 pub(super) fn read_times(bytes: &[u8], runs: &[Run], times: &mut Vec<i64>) -> Option<()> {
     times.clear();
     let mut reader = Reader::new(bytes);
     let scale = *SCALES.get(usize::from(reader.byte()?))?;
+    times.reserve(runs.iter().map(|run| run.rows as usize).sum::<usize>().min(bytes.len() * 128));
+    let mut deltas = [0u64; CHUNK];
     for run in runs {
         let mut left = run.rows as usize;
         if left == 0 {
@@ -82,22 +121,11 @@ pub(super) fn read_times(bytes: &[u8], runs: &[Run], times: &mut Vec<i64>) -> Op
                 return None;
             }
             let packed = reader.take((rows * width as usize).div_ceil(8))?;
-            let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
-            let mut pending: u128 = 0;
-            let mut bits = 0;
-            let mut at = 0;
-            for _ in 0..rows {
-                while bits < width {
-                    pending |= u128::from(*packed.get(at)?) << bits;
-                    at += 1;
-                    bits += 8;
-                }
-                let delta = (pending as u64 & mask).wrapping_add(least);
-                pending >>= width;
-                bits -= width;
-                before = before.wrapping_add(delta as i64);
-                times.push(before.wrapping_mul(scale));
-            }
+            unpack(packed, width, rows, &mut deltas)?;
+            times.extend(deltas.iter().take(rows).map(|delta| {
+                before = before.wrapping_add(delta.wrapping_add(least) as i64);
+                before.wrapping_mul(scale)
+            }));
         }
     }
     Some(())
@@ -107,6 +135,24 @@ pub(super) fn read_times(bytes: &[u8], runs: &[Run], times: &mut Vec<i64>) -> Op
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn values_of_every_width_come_back() {
+        for width in 0..=64u32 {
+            let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+            for rows in [1usize, 2, 63, 127, 128] {
+                let values: Vec<u64> = (0..rows as u64)
+                    .map(|at| (at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask)
+                    .collect();
+                let mut packed = Vec::new();
+                pack(&mut packed, &values, width);
+                assert_eq!(packed.len(), (rows * width as usize).div_ceil(8));
+                let mut back = [7; CHUNK];
+                assert_eq!(unpack(&packed, width, rows, &mut back), Some(()));
+                assert_eq!(back[..rows], values);
+            }
+        }
+    }
 
     proptest! {
         #[test]

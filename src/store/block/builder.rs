@@ -93,6 +93,11 @@ impl BlockBuilder {
         &self.lengths
     }
 
+    /// Names of the metadata that rows have.
+    pub fn metadata_names(&self) -> impl Iterator<Item = &str> {
+        self.metadata.names()
+    }
+
     /// Adds the block to `out` and its tokens to a set that is emptied before. The rows stay,
     /// for who needs the text that the tokens lie in, until `clear`.
     pub fn encode(&mut self, out: &mut Vec<u8>, tokens: &mut TokenSet) -> io::Result<Ends> {

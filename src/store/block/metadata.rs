@@ -138,6 +138,11 @@ impl MetadataBuilder {
         bytes
     }
 
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        // They came as `str`.
+        self.columns.iter().map(|column| std::str::from_utf8(&column.name).unwrap_or_default())
+    }
+
     fn column(&mut self, name: &[u8]) -> usize {
         // Names are few and come in the same order on each row.
         let guess = self.runs.last().and_then(|(shape, _)| {

@@ -1,19 +1,19 @@
-//! The terms of an index, laid out so that a substring is found in them as fast as in a file,
-//! and the blocks each term is in.
+//! The terms of an index, laid out so that a substring is found in them as fast as in a file.
+//! Which blocks a term is in says the index, and that is only opened for terms that fit.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
 
 use memchr::memmem::Finder;
-use tantivy::schema::IndexRecordOption;
-use tantivy::{DocSet, InvertedIndexReader, TERMINATED};
+use tantivy::InvertedIndexReader;
 
 use crate::store::tokens::{Fold, Open};
 
 const END: u8 = 0;
 /// More fitting terms than this are in most blocks together; looking them all up would cost
 /// more than it can save.
-const TERMS_MAX: usize = 4096;
+const TERMS_MAX: usize = 2048;
+/// What is lower-cased at once, where the case does not matter; far longer than a term.
+const WINDOW_BYTES: usize = 64 << 10;
 /// Letters above ASCII that are another case of an ASCII letter: Kelvin sign, long s.
 const FOLDED: [&[u8]; 2] = ["\u{212a}".as_bytes(), "\u{17f}".as_bytes()];
 
@@ -52,23 +52,29 @@ impl BlockSet {
         self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
     }
 
+    pub fn remove_all(&mut self, other: &BlockSet) {
+        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= !other);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
+
+    pub fn holds_all(&self, other: &BlockSet) -> bool {
+        self.0.iter().zip(&other.0).all(|(word, other)| other & !word == 0)
+    }
 }
 
-pub(super) struct Dictionary {
-    inverted: Arc<InvertedIndexReader>,
-    blocks: usize,
-    /// `END`, then each term with `END` behind it, in order.
-    text: Vec<u8>,
-    lower: OnceLock<Vec<u8>>,
-    /// Whether a term holds one of `FOLDED`.
-    folded: bool,
-}
+/// The terms of a field: `END`, then each term with `END` behind it, in order.
+pub(super) struct Terms(Vec<u8>);
 
-impl Dictionary {
-    pub fn open(inverted: Arc<InvertedIndexReader>, blocks: u32) -> io::Result<Dictionary> {
+impl Terms {
+    pub fn new(text: Vec<u8>) -> Terms {
+        Terms(text)
+    }
+
+    /// Walks through the index.
+    pub fn collect(inverted: &InvertedIndexReader) -> io::Result<Terms> {
         let mut text = Vec::with_capacity(inverted.terms().num_terms() * 8 + 1);
         text.push(END);
         let mut terms = inverted.terms().stream()?;
@@ -76,19 +82,27 @@ impl Dictionary {
             text.extend_from_slice(terms.key());
             text.push(END);
         }
-        drop(terms);
         text.shrink_to_fit();
-        let folded = FOLDED.iter().any(|letter| memchr::memmem::find(&text, letter).is_some());
-        Ok(Dictionary { inverted, blocks: blocks as usize, text, lower: OnceLock::new(), folded })
+        Ok(Terms(text))
+    }
+
+    pub fn into_text(self) -> Vec<u8> {
+        self.0
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.text.capacity() * 2
+        self.0.capacity()
     }
 
-    /// The blocks with a term that fits.
-    pub fn blocks_with(&self, piece: &[u8], open: Open, fold: Fold) -> io::Result<BlockSet> {
-        let mut found = BlockSet::none(self.blocks);
+    /// Gives terms that a piece fits into to `each`, until that answers `false`. Tells whether
+    /// it was asked about all of them.
+    pub fn find<E>(
+        &self,
+        piece: &[u8],
+        open: Open,
+        fold: Fold,
+        mut each: impl FnMut(&[u8]) -> Result<bool, E>,
+    ) -> Result<bool, E> {
         let mut pattern = Vec::with_capacity(piece.len() + 2);
         if matches!(open, Open::Neither | Open::Right) {
             pattern.push(END);
@@ -97,52 +111,122 @@ impl Dictionary {
         if matches!(open, Open::Neither | Open::Left) {
             pattern.push(END);
         }
-        let text = match fold {
-            Fold::Exact => &self.text,
-            Fold::Case => self.lower.get_or_init(|| self.text.to_ascii_lowercase()),
-        };
-        let mut terms = 0;
-        let mut next = 0;
         let finder = Finder::new(&pattern);
-        while let Some(at) = text.get(next..).and_then(|rest| finder.find(rest)) {
-            let at = next + at;
-            next = self.add_term_at(at, &mut found)?;
-            terms += 1;
-            if terms > TERMS_MAX {
-                return Ok(BlockSet::all(self.blocks));
+        let mut left = TERMS_MAX;
+        let mut each = |term: &[u8]| {
+            left = left.saturating_sub(1);
+            Ok(left > 0 && each(term)?)
+        };
+        if fold == Fold::Exact {
+            return self.find_in(&self.0, 0, &finder, &mut each);
+        }
+        let mut lower = Vec::new();
+        let mut from = 0;
+        loop {
+            let to = self.window_end(from);
+            let window = self.0.get(from..to).unwrap_or_default();
+            lower.clear();
+            lower.extend_from_slice(window);
+            lower.make_ascii_lowercase();
+            if !self.find_in(&lower, from, &finder, &mut each)? {
+                return Ok(false);
+            }
+            if to >= self.0.len() {
+                break;
+            }
+            // The `END` in front of the next term belongs to both windows.
+            from = to - 1;
+        }
+        // A letter that is ASCII only in the other case may complete the piece.
+        for letter in FOLDED {
+            if !self.find_in(&self.0, 0, &Finder::new(letter), &mut each)? {
+                return Ok(false);
             }
         }
-        if fold == Fold::Case && self.folded {
-            // A letter that is ASCII only in the other case may complete the piece.
-            for letter in FOLDED {
-                let mut next = 0;
-                while let Some(at) =
-                    self.text.get(next..).and_then(|rest| memchr::memmem::find(rest, letter))
-                {
-                    next = self.add_term_at(next + at, &mut found)?;
-                }
-            }
-        }
-        Ok(found)
+        Ok(true)
     }
 
-    /// Adds the blocks of the term at a place of the text (its first byte may be the `END` in
-    /// front of the term) and tells where the `END` behind it is.
-    fn add_term_at(&self, at: usize, found: &mut BlockSet) -> io::Result<usize> {
-        let at = if self.text.get(at) == Some(&END) { at + 1 } else { at };
-        let start = memchr::memrchr(END, &self.text[..at]).map_or(0, |end| end + 1);
-        let end = memchr::memchr(END, &self.text[at..]).map_or(self.text.len(), |end| at + end);
-        let term = &self.text[start..end];
-        if let Some(info) = self.inverted.terms().get(term)? {
-            let mut postings =
-                self.inverted.read_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
-            let mut block = postings.doc();
-            while block != TERMINATED {
-                found.insert(block as usize);
-                block = postings.advance();
+    /// Behind the last `END` that a window has room for.
+    fn window_end(&self, from: usize) -> usize {
+        let most = from + WINDOW_BYTES;
+        match self.0.get(from + 1..most) {
+            Some(inside) => {
+                memchr::memrchr(END, inside).map_or(self.0.len(), |at| from + 1 + at + 1)
             }
+            None => self.0.len(),
         }
-        // At least one further, also for damage that `get` cannot explain.
-        Ok(end.max(at))
+    }
+
+    /// `text` stands at `from` of the terms, perhaps in another case.
+    fn find_in<E>(
+        &self,
+        text: &[u8],
+        from: usize,
+        finder: &Finder<'_>,
+        each: &mut impl FnMut(&[u8]) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let mut next = 0;
+        while let Some(at) = text.get(next..).and_then(|rest| finder.find(rest)) {
+            let (term, end) = self.term_at(from + next + at);
+            if !each(term)? {
+                return Ok(false);
+            }
+            // At least one further, also where damage has taken the `END`.
+            next = (end - from).max(next + at + 1);
+        }
+        Ok(true)
+    }
+
+    /// The term at a place (the first byte may be the `END` in front of it), and where the `END`
+    /// behind it is.
+    fn term_at(&self, at: usize) -> (&[u8], usize) {
+        let at = if self.0.get(at) == Some(&END) { at + 1 } else { at };
+        let (before, behind) = self.0.split_at_checked(at).unwrap_or((&self.0, &[]));
+        let start = memchr::memrchr(END, before).map_or(0, |end| end + 1);
+        let end = memchr::memchr(END, behind).map_or(self.0.len(), |end| at + end);
+        (self.0.get(start..end).unwrap_or_default(), end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(terms: &Terms, piece: &str, open: Open, fold: Fold) -> Vec<String> {
+        let mut found = Vec::new();
+        let all = terms.find(piece.as_bytes(), open, fold, |term| {
+            found.push(String::from_utf8(term.to_vec()).unwrap());
+            Ok::<bool, ()>(true)
+        });
+        assert_eq!(all, Ok(true));
+        found
+    }
+
+    #[test]
+    fn finds_terms_on_both_sides_of_windows() {
+        let words: Vec<String> = (0..40_000).map(|at| format!("Word{at:05}x")).collect();
+        let mut text = vec![END];
+        for word in &words {
+            text.extend_from_slice(word.as_bytes());
+            text.push(END);
+        }
+        assert!(text.len() > 5 * WINDOW_BYTES);
+        let terms = Terms::new(text);
+        for word in words.iter().step_by(97).chain(words.last()) {
+            let lower = word.to_lowercase();
+            assert_eq!(found(&terms, word, Open::Neither, Fold::Exact), [word.clone()]);
+            assert_eq!(found(&terms, &lower, Open::Neither, Fold::Case), [word.clone()]);
+            assert_eq!(found(&terms, &lower[4..], Open::Left, Fold::Case), [word.clone()]);
+            assert_eq!(found(&terms, &word[..9], Open::Right, Fold::Exact), [word.clone()]);
+            assert!(found(&terms, &lower, Open::Neither, Fold::Exact).is_empty());
+            assert!(found(&terms, &word[..9], Open::Left, Fold::Exact).is_empty());
+        }
+        assert_eq!(found(&terms, "d0012", Open::Both, Fold::Case).len(), 10);
+        let mut asked = 0;
+        let all = terms.find(b"o", Open::Both, Fold::Exact, |_| {
+            asked += 1;
+            Ok::<bool, ()>(true)
+        });
+        assert_eq!((all, asked), (Ok(false), TERMS_MAX - 1));
     }
 }

@@ -9,14 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tantivy::directory::OwnedBytes;
 
-use super::index::PartIndex;
-use super::table::{BlockRow, Table};
-use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, part_name};
+use super::dictionary::Terms;
+use super::index::{PartIndex, TermField};
+use super::table::{BlockRow, IndexFile, Table};
+use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, OLDEST_VERSION, part_name};
 use crate::model::{TimeRange, Timestamp};
 use crate::store::block::{BlockBuf, Wanted};
 use crate::store::error::StoreError;
 use crate::store::files::{Files, ReadFile};
+use crate::store::filter;
 use crate::store::manifest::PartInfo;
+use crate::store::read::PartKey;
 use crate::store::varint::Reader;
 
 /// A part that the manifest lists or has listed. Scans hold it; the file of a part that is not
@@ -54,6 +57,11 @@ impl Part {
 
     pub fn touches(&self, range: TimeRange) -> bool {
         range.touches(self.first(), self.last())
+    }
+
+    /// What it holds, by a name that is never given to anything else.
+    pub fn key(&self) -> PartKey {
+        PartKey { part: self.info.id, generation: 0 }
     }
 
     /// The file is removed when nobody reads it any more. Call only after the manifest has
@@ -106,7 +114,7 @@ impl Opened {
             let (found, known) = (u32::from(magic[7]), u32::from(MAGIC[7]));
             return Err(StoreError::Newer { path: path.to_owned(), found, known });
         }
-        if magic != *MAGIC {
+        if magic[7] < OLDEST_VERSION {
             return Err(damaged("not a part"));
         }
         let mut footer = [0; FOOTER_BYTES];
@@ -130,7 +138,7 @@ impl Opened {
         }
         let table = zstd::bulk::decompress(&table, raw as usize)
             .ok()
-            .and_then(|table| Table::decode(&table))
+            .and_then(|table| Table::decode(&table, magic[7]))
             .ok_or_else(|| damaged("table"))?;
         Ok(Opened { file, path: path.to_owned(), table, disk_bytes })
     }
@@ -146,21 +154,37 @@ impl Opened {
         })
     }
 
+    fn read_file(&self, file: &IndexFile) -> Result<Vec<u8>, StoreError> {
+        if file.bytes > self.disk_bytes {
+            return Err(self.damaged("index"));
+        }
+        let mut content = vec![0; file.bytes as usize];
+        self.read_at(&mut content, file.offset, "index")?;
+        if crc32fast::hash(&content) != file.crc {
+            return Err(self.damaged("index"));
+        }
+        Ok(content)
+    }
+
     /// Reads the index, once for as long as the cache keeps it.
     pub(super) fn read_index(&self) -> Result<PartIndex, StoreError> {
         let mut files = HashMap::new();
-        for file in &self.table.index {
-            if file.bytes > self.disk_bytes {
-                return Err(self.damaged("index"));
-            }
-            let mut content = vec![0; file.bytes as usize];
-            self.read_at(&mut content, file.offset, "index")?;
-            if crc32fast::hash(&content) != file.crc {
-                return Err(self.damaged("index"));
-            }
-            files.insert(PathBuf::from(&file.name), OwnedBytes::new(content));
+        for file in self.index_files() {
+            files.insert(PathBuf::from(&file.name), OwnedBytes::new(self.read_file(file)?));
         }
         PartIndex::open(files)
+    }
+
+    /// What `read_index` reads.
+    pub(super) fn index_files(&self) -> impl Iterator<Item = &IndexFile> {
+        let is_terms = |name: &str| TermField::ALL.iter().any(|field| field.file_name() == name);
+        self.table.index.iter().filter(move |file| !is_terms(&file.name))
+    }
+
+    /// The terms of a field of the index; `None` in older parts, where only the index has them.
+    pub(super) fn read_terms(&self, field: TermField) -> Result<Option<Terms>, StoreError> {
+        let file = self.table.index.iter().find(|file| file.name == field.file_name());
+        file.map(|file| self.read_file(file).map(Terms::new)).transpose()
     }
 
     /// The bytes of a block's filter; `None` when it has none and any token may be in it.
@@ -169,6 +193,29 @@ impl Opened {
         let mut content = vec![0; bytes as usize];
         self.read_at(&mut content, block.filter_offset, "filter")?;
         Ok(Some(content))
+    }
+
+    /// Whether a token of this hash may be in a block, as far as its filter tells. `window` is
+    /// room to read into.
+    pub(super) fn may_hold(
+        &self,
+        block: &BlockRow,
+        hash: u64,
+        window: &mut Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        let damaged = || self.damaged("filter");
+        if let Some(layout) = &block.filter_layout {
+            let Some(probe) = layout.probe(hash) else { return Ok(false) };
+            window.resize(probe.bytes, 0);
+            self.read_at(window, block.filter_offset + probe.from as u64, "filter")?;
+            return probe.may_hold(window).ok_or_else(damaged);
+        }
+        // A filter of an older part has one checksum over all of it.
+        match self.filter(block)? {
+            None => Ok(true),
+            Some(bytes) if bytes.is_empty() => Ok(false),
+            Some(bytes) => Ok(filter::Stored::read(&bytes).ok_or_else(damaged)?.may_hold(hash)),
+        }
     }
 
     /// Reads a block as far as it is needed and says how many bytes that took.

@@ -3,15 +3,19 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tantivy::directory::{OwnedBytes, RamDirectory};
 use tantivy::indexer::SingleSegmentIndexWriter;
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager};
-use tantivy::{Directory, Index, IndexSettings, SegmentReader, TantivyDocument};
+use tantivy::{
+    Directory, DocSet, Index, IndexSettings, InvertedIndexReader, SegmentReader, TERMINATED,
+    TantivyDocument,
+};
 
 use super::bundle::Bundle;
-use super::dictionary::Dictionary;
+use super::dictionary::{BlockSet, Terms};
 use crate::store::error::StoreError;
 
 const META: &str = "meta.json";
@@ -143,34 +147,87 @@ impl IndexWriter {
                 files.push((text.to_owned(), bytes));
             }
         }
+        let written = PartIndex::of(&index)?;
+        for field in TermField::ALL {
+            files.push((field.file_name().to_owned(), written.terms(field)?.into_text()));
+        }
         Ok(files)
     }
 }
 
 /// The index of a part, open for reading.
 pub struct PartIndex {
-    pub(super) tokens: Dictionary,
-    pub(super) runs: Dictionary,
+    tokens: Arc<InvertedIndexReader>,
+    runs: Arc<InvertedIndexReader>,
 }
 
 impl PartIndex {
     pub(super) fn open(files: HashMap<PathBuf, OwnedBytes>) -> Result<PartIndex, StoreError> {
         debug_assert!(files.contains_key(Path::new(META)));
         let index = Index::open(Bundle::new(files)).map_err(|error| fault(&error))?;
+        PartIndex::of(&index)
+    }
+
+    fn of(index: &Index) -> Result<PartIndex, StoreError> {
         let segments = index.searchable_segments().map_err(|error| fault(&error))?;
         let [segment] = segments.as_slice() else {
             return Err(fault(&"an index of a part has one segment"));
         };
         let reader = SegmentReader::open(segment).map_err(|error| fault(&error))?;
         let names = fields();
-        let open = |field: Field| {
-            let inverted = reader.inverted_index(field).map_err(|error| fault(&error))?;
-            Dictionary::open(inverted, reader.max_doc()).map_err(|error| fault(&error))
-        };
+        let open = |field: Field| reader.inverted_index(field).map_err(|error| fault(&error));
         Ok(PartIndex { tokens: open(names.tokens)?, runs: open(names.runs)? })
     }
 
-    pub fn memory_bytes(&self) -> usize {
-        self.tokens.memory_bytes() + self.runs.memory_bytes()
+    fn field(&self, field: TermField) -> &InvertedIndexReader {
+        match field {
+            TermField::Tokens => &self.tokens,
+            TermField::Runs => &self.runs,
+        }
+    }
+
+    pub(super) fn terms(&self, field: TermField) -> Result<Terms, StoreError> {
+        Terms::collect(self.field(field)).map_err(|error| fault(&error))
+    }
+
+    /// Adds the blocks that have a term.
+    pub(super) fn add_blocks(
+        &self,
+        field: TermField,
+        term: &[u8],
+        found: &mut BlockSet,
+    ) -> Result<(), StoreError> {
+        let inverted = self.field(field);
+        let info = inverted.terms().get(term).map_err(|error| fault(&error))?;
+        let Some(info) = info else { return Ok(()) };
+        let mut postings = inverted
+            .read_postings_from_terminfo(&info, IndexRecordOption::Basic)
+            .map_err(|error| fault(&error))?;
+        let mut block = postings.doc();
+        while block != TERMINATED {
+            found.insert(block as usize);
+            block = postings.advance();
+        }
+        Ok(())
+    }
+}
+
+/// A field of the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum TermField {
+    Tokens,
+    Runs,
+}
+
+impl TermField {
+    pub const ALL: [TermField; 2] = [TermField::Tokens, TermField::Runs];
+
+    /// Under which name its terms stand among the files of the index, so that most searches need
+    /// nothing else of it.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            TermField::Tokens => "tokens.terms",
+            TermField::Runs => "runs.terms",
+        }
     }
 }

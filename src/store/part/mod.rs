@@ -19,10 +19,13 @@ pub use cursor::Cursor;
 pub use dictionary::BlockSet;
 pub use file::{Opened, Part};
 pub use prune::Clauses;
-pub use table::{BlockRow, RunRow, StreamRow};
+pub use table::{BlockRow, RunRow};
 pub use writer::{About, PartWriter};
 
-pub(crate) const MAGIC: &[u8; 8] = b"STKPART\x01";
+/// The last byte is the version of the format. Version 2 says more of blocks in the table, and
+/// its filters can be read in pieces.
+pub(crate) const MAGIC: &[u8; 8] = b"STKPART\x02";
+pub(crate) const OLDEST_VERSION: u8 = 1;
 pub(crate) const FOOTER_MAGIC: &[u8; 8] = b"STKPEND\x01";
 pub(crate) const FOOTER_BYTES: usize = 8 + 4 + 4 + 4 + 4 + 8;
 

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::model::{Labels, StreamId, Timestamp};
+use crate::store::filter;
 use crate::store::read::StreamMeta;
 use crate::store::tokens::Sealed;
 use crate::store::varint::{Reader, put, put_bytes, unzigzag, zigzag};
@@ -38,7 +41,39 @@ pub struct BlockRow {
     pub filter_offset: u64,
     /// `None` when no filter could be built: every token may be in the block.
     pub filter_bytes: Option<u32>,
+    /// Since version 2, when there is a filter.
+    pub filter_layout: Option<filter::Layout>,
     pub sealed: Sealed,
+    /// `None` where nothing is said: anything may be in the block.
+    pub facts: Option<Facts>,
+}
+
+/// What else is told of a block.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// A line holds a backslash, with which JSON and logfmt spell characters in other ways.
+    pub backslash: bool,
+    /// Hashes of the names of structured metadata, which stay right in whatever part the block
+    /// comes to lie.
+    pub names: Vec<u32>,
+}
+
+/// Blocks with metadata of more names than this do not say which.
+const NAMES_MAX: usize = 64;
+
+impl Facts {
+    pub fn new<'a>(backslash: bool, names: impl Iterator<Item = &'a str>) -> Option<Facts> {
+        let names: Vec<u32> = names.take(NAMES_MAX + 1).map(name_hash).collect();
+        (names.len() <= NAMES_MAX).then_some(Facts { backslash, names })
+    }
+
+    pub fn may_name(&self, name: &str) -> bool {
+        self.names.contains(&name_hash(name))
+    }
+}
+
+fn name_hash(name: &str) -> u32 {
+    xxh3_64(name.as_bytes()) as u32
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,11 +145,43 @@ impl Table {
             put(&mut out, file.bytes);
             put(&mut out, u64::from(file.crc));
         }
+
+        for block in &self.blocks {
+            let facts = block.facts.as_ref();
+            let backslash = facts.is_some_and(|facts| facts.backslash);
+            out.push(
+                u8::from(facts.is_some())
+                    | u8::from(backslash) << 1
+                    | u8::from(block.filter_layout.is_some()) << 2,
+            );
+            if let Some(facts) = facts {
+                put(&mut out, facts.names.len() as u64);
+                facts.names.iter().for_each(|name| out.extend_from_slice(&name.to_le_bytes()));
+            }
+            if let Some(layout) = &block.filter_layout {
+                layout.put(&mut out);
+            }
+        }
         out
     }
 
-    /// `None` on damage.
-    pub fn decode(bytes: &[u8]) -> Option<Table> {
+    fn read_facts(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        for block in &mut self.blocks {
+            let flags = reader.byte()?;
+            if flags & 1 != 0 {
+                let names =
+                    (0..reader.count()?).map(|_| reader.u32()).collect::<Option<Vec<u32>>>()?;
+                block.facts = Some(Facts { backslash: flags & 2 != 0, names });
+            }
+            if flags & 4 != 0 {
+                block.filter_layout = Some(filter::Layout::read(reader)?);
+            }
+        }
+        Some(())
+    }
+
+    /// Reads a table of a part of this version; `None` on damage.
+    pub fn decode(bytes: &[u8], version: u8) -> Option<Table> {
         let mut reader = Reader::new(bytes);
         let u32_of = |reader: &mut Reader<'_>| u32::try_from(reader.varint()?).ok();
         let mut table = Table {
@@ -187,7 +254,9 @@ impl Table {
                 runs,
                 filter_offset,
                 filter_bytes,
+                filter_layout: None,
                 sealed,
+                facts: None,
             });
         }
         for _ in 0..reader.count()? {
@@ -197,6 +266,9 @@ impl Table {
                 bytes: reader.varint()?,
                 crc: u32_of(&mut reader)?,
             });
+        }
+        if version >= 2 {
+            table.read_facts(&mut reader)?;
         }
         reader.is_done().then_some(table)
     }
@@ -214,7 +286,10 @@ impl Table {
         let blocks: usize = self
             .blocks
             .iter()
-            .map(|block| size_of::<BlockRow>() + block.runs.capacity() * size_of::<RunRow>())
+            .map(|block| {
+                let facts = block.facts.as_ref().map_or(0, |facts| facts.names.capacity() * 4);
+                size_of::<BlockRow>() + block.runs.capacity() * size_of::<RunRow>() + facts
+            })
             .sum();
         streams + blocks
     }
@@ -254,4 +329,75 @@ fn read_sealed(reader: &mut Reader<'_>) -> Option<Sealed> {
     };
     let flags = reader.byte()?;
     Some(Sealed { wide: flags & 1 != 0, long_run: flags & 2 != 0, ..sealed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let labels = Labels::from_pairs([("app", "a")]);
+        let meta = StreamMeta { id: labels.stream_id("fake"), labels };
+        let run = RunRow {
+            stream: 0,
+            rows: 3,
+            line_bytes: 30,
+            first: Timestamp(-5),
+            last: Timestamp(70),
+        };
+        let filter_layout = filter::put(&mut Vec::new(), &[1, 2, 3]);
+        let block = |facts: Option<Facts>, filter_layout| BlockRow {
+            offset: 8,
+            counting_bytes: 10,
+            metadata_bytes: 20,
+            bytes: 30,
+            rows: 3,
+            first: run.first,
+            last: run.last,
+            runs: vec![run],
+            filter_offset: 100,
+            filter_bytes: Some(12),
+            filter_layout,
+            sealed: Sealed::default(),
+            facts,
+        };
+        Table {
+            streams: vec![StreamRow { meta, tenant: "fake".into() }],
+            blocks: vec![
+                block(None, None),
+                block(Facts::new(true, ["trace_id", "pod"].into_iter()), filter_layout),
+                block(Facts::new(false, std::iter::empty()), Some(filter::Layout::default())),
+            ],
+            created_ns: 7,
+            ..Table::default()
+        }
+    }
+
+    #[test]
+    fn comes_back_and_is_read_as_older_versions_wrote_it() {
+        let table = table();
+        let encoded = table.encode();
+        assert_eq!(Table::decode(&encoded, 2), Some(table.clone()));
+        for cut in 0..encoded.len() {
+            assert_eq!(Table::decode(&encoded[..cut], 2), None, "cut at {cut}");
+        }
+        // Version 1 ends before what is told of blocks.
+        let mut older = table.clone();
+        older.blocks.iter_mut().for_each(|block| {
+            block.facts = None;
+            block.filter_layout = None;
+        });
+        let encoded = older.encode();
+        let without = &encoded[..encoded.len() - older.blocks.len()];
+        assert_eq!(Table::decode(without, 1), Some(older));
+        assert_eq!(Table::decode(without, 2), None);
+    }
+
+    #[test]
+    fn names_of_metadata_are_known_unless_there_are_too_many() {
+        let facts = Facts::new(false, ["trace_id", "pod"].into_iter()).unwrap();
+        assert!(facts.may_name("pod") && !facts.may_name("level"));
+        let many: Vec<String> = (0..=NAMES_MAX).map(|at| at.to_string()).collect();
+        assert!(Facts::new(false, many.iter().map(String::as_str)).is_none());
+    }
 }

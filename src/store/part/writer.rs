@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::index::{IndexWriter, TokenText};
-use super::table::{BlockRow, IndexFile, RunRow, StreamRow, Table};
+use super::table::{BlockRow, Facts, IndexFile, RunRow, StreamRow, Table};
 use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, part_name};
 use crate::model::Timestamp;
 use crate::store::block::BlockBuilder;
@@ -137,13 +137,16 @@ impl PartWriter {
             |run| run_text.push(run),
         );
         let filter_offset = self.filters.len() as u64;
-        let filter_bytes = filter::put(&mut self.filters, split.filtered)
-            .map(|()| (self.filters.len() as u64 - filter_offset) as u32);
+        let filter_layout = filter::put(&mut self.filters, split.filtered);
+        let filter_bytes =
+            filter_layout.map(|_| (self.filters.len() as u64 - filter_offset) as u32);
         let sealed = split.sealed;
         if let Some(index) = &mut self.index {
             index.add(&mut self.token_text, &mut self.run_text)?;
         }
 
+        let backslash = memchr::memchr(b'\\', self.block.text()).is_some();
+        let facts = Facts::new(backslash, self.block.metadata_names());
         let runs = self.run_rows();
         let (first, last) =
             runs.iter().fold((Timestamp::MAX, Timestamp::MIN), |(first, last), run| {
@@ -164,7 +167,9 @@ impl PartWriter {
             runs,
             filter_offset,
             filter_bytes,
+            filter_layout,
             sealed,
+            facts,
         });
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! Rows out of a head.
 
+use std::cmp::Reverse;
+use std::ops::Range;
+
 use super::{Progress, matches};
 use crate::model::Timestamp;
 use crate::store::head::{EntryRef, Head, StreamRows};
-use crate::store::read::{Flow, Order, ReadError, Rows};
+use crate::store::read::{Flow, Order, ReadError, Rows, ScanRequest};
 
 /// Rows handed over at once, so that a sink with a limit can stop early.
 const ROWS_MAX: usize = 8192;
@@ -35,39 +38,61 @@ impl Rows for HeadRows<'_> {
     }
 }
 
-pub(super) fn scan(head: &Head, progress: &mut Progress<'_>) -> Result<Flow, ReadError> {
-    let request = progress.request;
-    let streams = head.rows(request.range, &|tenant, meta| {
-        matches(&request.tenant, &request.matchers, tenant, meta)
-    });
-    // Chunks of all streams, by the end that is wanted first.
-    let mut chunks: Vec<(&StreamRows, &[EntryRef])> = streams
-        .iter()
-        .flat_map(|stream| stream.refs.chunks(ROWS_MAX).map(move |refs| (stream, refs)))
-        .collect();
-    match request.order {
-        Order::Any => {}
-        Order::OldestFirst => chunks.sort_by_key(|(_, refs)| refs.first().map(|entry| entry.ts)),
-        Order::NewestFirst => {
-            chunks.sort_by_key(|(_, refs)| std::cmp::Reverse(refs.last().map(|entry| entry.ts)));
+/// What a scan reads of a head: pieces of streams in the order that was wished for.
+pub(super) struct HeadPlan {
+    streams: Vec<StreamRows>,
+    /// Which stream, and which of its entries.
+    pub pieces: Vec<(usize, Range<usize>)>,
+}
+
+impl HeadPlan {
+    pub fn new(head: &Head, request: &ScanRequest) -> HeadPlan {
+        let streams = head.rows(request.range, &|tenant, meta| {
+            matches(&request.tenant, &request.matchers, tenant, meta)
+        });
+        let mut pieces = Vec::new();
+        for (at, stream) in streams.iter().enumerate() {
+            let rows = stream.refs.len();
+            pieces.extend(
+                (0..rows).step_by(ROWS_MAX).map(|from| (at, from..rows.min(from + ROWS_MAX))),
+            );
         }
+        let ts = |at: usize, row: usize| {
+            streams.get(at).and_then(|stream| stream.refs.get(row)).map(|entry| entry.ts)
+        };
+        match request.order {
+            Order::Any => {}
+            Order::OldestFirst => pieces.sort_by_cached_key(|(at, rows)| ts(*at, rows.start)),
+            Order::NewestFirst => {
+                pieces.sort_by_cached_key(|(at, rows)| Reverse(ts(*at, rows.end - 1)));
+            }
+        }
+        HeadPlan { streams, pieces }
     }
-    for (stream, refs) in chunks {
+
+    pub fn scan_piece(&self, at: usize, progress: &mut Progress<'_>) -> Result<Flow, ReadError> {
         progress.check_cancel()?;
-        let (Some(first), Some(last)) = (refs.first(), refs.last()) else { continue };
+        let piece = self.pieces.get(at).and_then(|(stream, rows)| {
+            let stream = self.streams.get(*stream)?;
+            Some((stream, stream.refs.get(rows.clone())?))
+        });
+        let Some((stream, refs)) = piece else { return Ok(Flow::Continue) };
+        let (Some(first), Some(last)) = (refs.first(), refs.last()) else {
+            return Ok(Flow::Continue);
+        };
         if !progress.wants(first.ts, last.ts) {
             progress.stats.blocks_pruned += 1;
-            continue;
+            return Ok(Flow::Continue);
         }
+        let request = progress.request;
         progress.stats.blocks += 1;
         progress.stats.rows += refs.len() as u64;
-        let bytes = refs.iter().map(|entry| stream.entry(*entry).line.len() as u64).sum();
-        progress.spend(bytes)?;
+        if request.need_lines || request.need_line_bytes {
+            let bytes = refs.iter().map(|entry| stream.entry(*entry).line.len() as u64).sum();
+            progress.spend(bytes)?;
+        }
         progress.note_stream(stream.meta.id);
         let rows = HeadRows { stream, refs, lines: request.need_lines };
-        if progress.sink.rows(&stream.meta, &rows)? == Flow::Stop {
-            return Ok(Flow::Stop);
-        }
+        progress.sink.rows(&stream.meta, &rows)
     }
-    Ok(Flow::Continue)
 }

@@ -1,14 +1,14 @@
 //! Rows out of parts.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::sync::Arc;
 
-use super::{Progress, matches};
+use super::Progress;
+use super::plan::{PartPlan, WantedBlock};
 use crate::model::Timestamp;
 use crate::store::block::{BlockBuf, BuiltLines, Wanted};
 use crate::store::error::StoreError;
-use crate::store::part::{BlockRow, BlockSet, Clauses, Part, RunRow};
-use crate::store::read::{Column, Flow, Order, ReadError, Rows, Shape, Shaped};
+use crate::store::part::{BlockRow, Opened};
+use crate::store::read::{Column, Flow, ReadError, Rows, Shape, Shaped};
 use crate::store::store::Shared;
 
 /// Buffers that live as long as a scan.
@@ -20,6 +20,13 @@ pub(super) struct Buffers {
 impl Buffers {
     pub fn new() -> Result<Buffers, ReadError> {
         Ok(Buffers { stored: Vec::new(), block: BlockBuf::new()? })
+    }
+
+    /// The times of all rows of a block.
+    pub fn read_times(&mut self, opened: &Opened, block: &BlockRow) -> Result<&[i64], StoreError> {
+        let times = Wanted { lines: false, line_bytes: false, columns: true, metadata: false };
+        opened.read_block(block, times, &mut self.stored, &mut self.block)?;
+        Ok(self.block.times())
     }
 }
 
@@ -117,16 +124,32 @@ impl Shaped for BlockRows<'_> {
     }
 }
 
-pub(super) fn scan(
+/// Reads one block of a part and hands over what was asked for of it.
+pub(super) fn scan_block(
     shared: &Shared,
-    part: &Arc<Part>,
-    clauses: &Clauses,
+    plan: &PartPlan,
+    wanted: WantedBlock,
     progress: &mut Progress<'_>,
     buffers: &mut Buffers,
 ) -> Result<Flow, ReadError> {
-    scan_part(shared, part, clauses, progress, buffers).map_err(|fault| match fault {
+    progress.check_cancel()?;
+    let request = progress.request;
+    let Some(block) = plan.opened.table.blocks.get(wanted.at) else { return Ok(Flow::Continue) };
+    let columns = Wanted {
+        // Lengths of lines lie with the lines.
+        lines: request.need_lines || request.need_line_bytes,
+        line_bytes: request.need_line_bytes,
+        columns: request.columns || !request.need_lines,
+        metadata: request.need_metadata,
+    };
+    progress.stats.bytes_compressed += plan
+        .opened
+        .read_block(block, columns, &mut buffers.stored, &mut buffers.block)
+        .map_err(|error| shared.note_fault(&plan.part, error))?;
+    progress.stats.blocks += 1;
+    block_rows(plan, block, progress, &buffers.block).map_err(|fault| match fault {
         Fault::Read(error) => error,
-        Fault::Store(error) => shared.note_fault(part, error),
+        Fault::Store(error) => shared.note_fault(&plan.part, error),
     })
 }
 
@@ -147,95 +170,9 @@ impl From<StoreError> for Fault {
     }
 }
 
-fn scan_part(
-    shared: &Shared,
-    part: &Arc<Part>,
-    clauses: &Clauses,
-    progress: &mut Progress<'_>,
-    buffers: &mut Buffers,
-) -> Result<Flow, Fault> {
-    let request = progress.request;
-    progress.check_cancel()?;
-    let range = request.range;
-    if !part.touches(range) || !progress.wants(part.first(), part.last()) {
-        progress.stats.parts_pruned += 1;
-        return Ok(Flow::Continue);
-    }
-    let opened = shared.cache.open(part)?;
-    let table = &opened.table;
-    let selected: Vec<bool> = table
-        .streams
-        .iter()
-        .map(|row| matches(&request.tenant, &request.matchers, &row.tenant, &row.meta))
-        .collect();
-    let is_selected = |run: &RunRow| {
-        selected.get(run.stream as usize).copied().unwrap_or_default()
-            && range.touches(run.first, run.last)
-    };
-    // The span of what is wanted of each block.
-    let mut wanted: Vec<(usize, Timestamp, Timestamp)> = Vec::new();
-    for (at, block) in table.blocks.iter().enumerate() {
-        let runs = block.runs.iter().filter(|run| is_selected(run));
-        let span = runs.fold(None, |span: Option<(Timestamp, Timestamp)>, run| {
-            let (first, last) = span.unwrap_or((run.first, run.last));
-            Some((first.min(run.first), last.max(run.last)))
-        });
-        if let Some((first, last)) = span {
-            wanted.push((at, first, last));
-        }
-    }
-    if wanted.is_empty() {
-        progress.stats.parts_pruned += 1;
-        progress.stats.blocks_pruned += table.blocks.len() as u64;
-        return Ok(Flow::Continue);
-    }
-    let candidates = wanted.len();
-    if !clauses.is_empty() {
-        let mut alive = BlockSet::none(table.blocks.len());
-        wanted.iter().for_each(|(at, _, _)| alive.insert(*at));
-        let index = shared.cache.index(part, &opened)?;
-        clauses.prune(&opened, &index, &mut alive)?;
-        wanted.retain(|(at, _, _)| alive.contains(*at));
-    }
-    progress.stats.blocks_pruned += (table.blocks.len() - wanted.len()) as u64;
-    progress.stats.parts += 1;
-    debug_assert!(wanted.len() <= candidates);
-    match request.order {
-        Order::Any => {}
-        Order::OldestFirst => wanted.sort_by_key(|(_, first, _)| *first),
-        Order::NewestFirst => wanted.sort_by_key(|(_, _, last)| std::cmp::Reverse(*last)),
-    }
-    let columns = Wanted {
-        // Lengths of lines lie with the lines.
-        lines: request.need_lines || request.need_line_bytes,
-        line_bytes: request.need_line_bytes,
-        columns: request.columns || !request.need_lines,
-        metadata: request.need_metadata,
-    };
-    for (at, first, last) in wanted {
-        progress.check_cancel()?;
-        if !progress.wants(first, last) {
-            progress.stats.blocks_pruned += 1;
-            continue;
-        }
-        let Some(block) = table.blocks.get(at) else { continue };
-        progress.stats.bytes_compressed +=
-            opened.read_block(block, columns, &mut buffers.stored, &mut buffers.block)?;
-        progress.stats.blocks += 1;
-        if block_rows(part, &opened.table.streams, block, &is_selected, progress, &buffers.block)?
-            == Flow::Stop
-        {
-            return Ok(Flow::Stop);
-        }
-    }
-    Ok(Flow::Continue)
-}
-
 fn block_rows(
-    part: &Part,
-    streams: &[crate::store::part::StreamRow],
+    plan: &PartPlan,
     block: &BlockRow,
-    is_selected: &dyn Fn(&RunRow) -> bool,
     progress: &mut Progress<'_>,
     buffer: &BlockBuf,
 ) -> Result<Flow, Fault> {
@@ -247,10 +184,10 @@ fn block_rows(
         let from = start + times.partition_point(|ts| *ts < range.start.0);
         let to = start + times.partition_point(|ts| *ts < range.end.0);
         start = end;
-        if !is_selected(run) || from >= to {
+        if !plan.is_selected(run) || from >= to {
             continue;
         }
-        let Some(stream) = streams.get(run.stream as usize) else { continue };
+        let Some(stream) = plan.opened.table.streams.get(run.stream as usize) else { continue };
         progress.stats.rows += (to - from) as u64;
         // Of a run that is cut by the range, its share.
         let bytes = u128::from(run.line_bytes) * (to - from) as u128 / u128::from(run.rows.max(1));
@@ -268,7 +205,7 @@ fn block_rows(
         let flow = progress.sink.rows(&stream.meta, &rows);
         if rows.damaged.get() {
             let what = format!("lines of the block at {}", block.offset);
-            return Err(StoreError::Damaged { path: part.path().to_owned(), what }.into());
+            return Err(StoreError::Damaged { path: plan.part.path().to_owned(), what }.into());
         }
         rows.give_back();
         if flow? == Flow::Stop {

@@ -2,8 +2,10 @@
 
 mod crash;
 mod damage;
+mod fields;
 mod fixtures;
 mod model;
 mod ops;
 mod prune;
+mod share;
 mod support;
