@@ -7,6 +7,7 @@ mod part_rows;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::deletes::{Hidden, Hiding};
 use super::part::{Clauses, Part};
 use super::read::{
     Flow, LogRead, Order, ReadError, RowSink, ScanRequest, ScanStats, StreamMeta, StreamStats,
@@ -20,6 +21,8 @@ pub(super) struct Progress<'a> {
     pub request: &'a ScanRequest,
     pub sink: &'a mut dyn RowSink,
     pub stats: ScanStats,
+    /// What delete requests hide of the parts.
+    pub hidden: Hidden,
     streams: HashSet<StreamId>,
 }
 
@@ -85,7 +88,8 @@ impl LogRead for Store {
             }
         }
         for part in snapshot.parts.iter().filter(|part| part.touches(range)) {
-            self.part_streams(part, tenant, matchers, range, &mut found)?;
+            let hiding = snapshot.hidden.of(&part.info, tenant);
+            self.part_streams(part, hiding.as_ref(), tenant, matchers, range, &mut found)?;
         }
         Ok(merged(found))
     }
@@ -106,11 +110,12 @@ impl LogRead for Store {
                 sources.extend(snapshot.heads().cloned().map(Source::Head));
             }
         }
+        let hidden = snapshot.hidden.clone();
         drop(snapshot);
         let clauses = Clauses::new(&request.hints);
         let mut buffers = part_rows::Buffers::new()?;
         let stats = ScanStats::default();
-        let mut progress = Progress { request, sink, stats, streams: HashSet::new() };
+        let mut progress = Progress { request, sink, stats, hidden, streams: HashSet::new() };
         for source in sources {
             let flow = match &source {
                 Source::Head(unit) => head_rows::scan(&unit.head, &mut progress)?,
@@ -131,6 +136,7 @@ impl Store {
     fn part_streams(
         &self,
         part: &Arc<Part>,
+        hiding: Option<&Hiding>,
         tenant: &str,
         matchers: &[Matcher],
         range: TimeRange,
@@ -153,6 +159,10 @@ impl Store {
             let (Some(slot), Some(row)) = (of_stream.get_mut(at), table.streams.get(at)) else {
                 continue;
             };
+            let span = (run.first, run.last);
+            if hiding.is_some_and(|hiding| hiding.hides_all(&row.tenant, &row.meta, span)) {
+                continue;
+            }
             let last_inside = Timestamp(range.end.0.saturating_sub(1));
             let (first, last) = (run.first.max(range.start), run.last.min(last_inside));
             let stats = slot.get_or_insert_with(|| StreamStats {

@@ -7,11 +7,13 @@
 
 mod bits;
 mod builder;
+mod check;
 mod metadata;
 mod reader;
 mod section;
 
 pub use builder::BlockBuilder;
+pub use check::is_sound;
 pub use reader::{BlockBuf, Wanted};
 
 /// Rows of one stream inside a block; streams are numbered by the part.

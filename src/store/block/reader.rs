@@ -16,6 +16,11 @@ pub struct Wanted {
     pub metadata: bool,
 }
 
+impl Wanted {
+    /// Everything.
+    pub const WHOLE: Wanted = Wanted { lines: true, metadata: true };
+}
+
 /// A block laid open. All buffers are kept from block to block.
 pub struct BlockBuf {
     unpacker: Decompressor<'static>,

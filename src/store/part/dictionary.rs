@@ -86,6 +86,34 @@ impl Dictionary {
         self.text.capacity() * 2
     }
 
+    /// The terms of each block, as places for `term`. Takes 4 bytes for each.
+    pub fn terms_of_blocks(&self) -> io::Result<Vec<Vec<u32>>> {
+        let mut of_blocks = vec![Vec::new(); self.blocks];
+        let mut at = 1;
+        let mut terms = self.inverted.terms().stream()?;
+        while terms.advance() {
+            let info = terms.value().clone();
+            let mut postings =
+                self.inverted.read_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
+            let mut block = postings.doc();
+            while block != TERMINATED {
+                if let Some(of_block) = of_blocks.get_mut(block as usize) {
+                    of_block.push(at);
+                }
+                block = postings.advance();
+            }
+            at += terms.key().len() as u32 + 1;
+        }
+        Ok(of_blocks)
+    }
+
+    /// A term by its place in the text.
+    pub fn term(&self, at: u32) -> &[u8] {
+        let rest = self.text.get(at as usize..).unwrap_or_default();
+        let end = memchr::memchr(END, rest).unwrap_or(rest.len());
+        rest.get(..end).unwrap_or_default()
+    }
+
     /// The blocks with a term that fits.
     pub fn blocks_with(&self, piece: &[u8], open: Open, fold: Fold) -> io::Result<BlockSet> {
         let mut found = BlockSet::none(self.blocks);

@@ -170,6 +170,21 @@ impl PartIndex {
         Ok(PartIndex { tokens: open(names.tokens)?, runs: open(names.runs)? })
     }
 
+    /// What stands in the index for each block: tokens, and runs in filtered tokens.
+    pub fn terms_of_blocks(&self) -> Result<[Vec<Vec<u32>>; 2], StoreError> {
+        let tokens = self.tokens.terms_of_blocks().map_err(|error| fault(&error))?;
+        let runs = self.runs.terms_of_blocks().map_err(|error| fault(&error))?;
+        Ok([tokens, runs])
+    }
+
+    pub fn token(&self, at: u32) -> &[u8] {
+        self.tokens.term(at)
+    }
+
+    pub fn run(&self, at: u32) -> &[u8] {
+        self.runs.term(at)
+    }
+
     pub fn memory_bytes(&self) -> usize {
         self.tokens.memory_bytes() + self.runs.memory_bytes()
     }

@@ -17,10 +17,11 @@ mod writer;
 pub use cache::PartCache;
 pub use cursor::Cursor;
 pub use dictionary::BlockSet;
-pub use file::{Opened, Part};
+pub use file::{Opened, Part, PartFile};
+pub use index::PartIndex;
 pub use prune::Clauses;
-pub use table::{BlockRow, RunRow, StreamRow};
-pub use writer::{About, PartWriter};
+pub use table::{BlockRow, RunRow, StreamRow, Table};
+pub use writer::{About, PartWriter, StoredBlock};
 
 pub(crate) const MAGIC: &[u8; 8] = b"STKPART\x01";
 pub(crate) const FOOTER_MAGIC: &[u8; 8] = b"STKPEND\x01";

@@ -1,6 +1,8 @@
 //! Writes a part from rows that come sorted by (tenant, labels, time, arrival). Memory is
 //! bounded by one block, the filters and the index, however many rows come.
 
+mod copy;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use crate::store::filter;
 use crate::store::manifest::PartInfo;
 use crate::store::read::StreamMeta;
 use crate::store::tokens::TokenSet;
+
+pub use copy::StoredBlock;
 
 /// What a part is to say about itself.
 #[derive(Debug, Clone)]
@@ -242,6 +246,7 @@ impl Table {
             streams: self.streams.len() as u64,
             line_bytes: runs().map(|run| run.line_bytes).sum(),
             disk_bytes,
+            deletes_seq: 0,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Rows out of parts.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Progress, matches};
 use crate::model::Timestamp;
 use crate::store::block::{BlockBuf, Wanted};
+use crate::store::deletes::Hiding;
 use crate::store::error::StoreError;
-use crate::store::part::{BlockRow, BlockSet, Clauses, Part, RunRow};
+use crate::store::part::{BlockRow, BlockSet, Clauses, Part, RunRow, StreamRow};
 use crate::store::read::{Flow, Order, ReadError, Rows};
 use crate::store::store::Shared;
 
@@ -137,7 +139,11 @@ fn scan_part(
         Order::OldestFirst => wanted.sort_by_key(|(_, first, _)| *first),
         Order::NewestFirst => wanted.sort_by_key(|(_, _, last)| std::cmp::Reverse(*last)),
     }
-    let columns = Wanted { lines: request.need_lines, metadata: request.need_metadata };
+    let mut hiding = progress.hidden.of(&part.info, &request.tenant);
+    let columns = match hiding {
+        Some(_) => Wanted::WHOLE,
+        None => Wanted { lines: request.need_lines, metadata: request.need_metadata },
+    };
     for (at, first, last) in wanted {
         progress.check_cancel()?;
         if !progress.wants(first, last) {
@@ -148,7 +154,9 @@ fn scan_part(
         progress.stats.bytes_compressed +=
             opened.read_block(block, columns, &mut buffers.stored, &mut buffers.block)?;
         progress.stats.blocks += 1;
-        if block_rows(&opened.table.streams, block, &is_selected, progress, &buffers.block)?
+        let streams = &opened.table.streams;
+        let hiding = hiding.as_mut();
+        if block_rows(streams, block, &is_selected, progress, &buffers.block, hiding)?
             == Flow::Stop
         {
             return Ok(Flow::Stop);
@@ -157,12 +165,32 @@ fn scan_part(
     Ok(Flow::Continue)
 }
 
+/// The first rows of some that are not hidden and lie side by side.
+fn visible(
+    hiding: Option<&mut Hiding>,
+    stream: &StreamRow,
+    span: (Timestamp, Timestamp),
+    block: &BlockBuf,
+    rows: Range<usize>,
+) -> Option<(usize, usize)> {
+    let hiding =
+        hiding.filter(|hiding| hiding.may_hide(&stream.tenant, &stream.meta, span));
+    let Some(hiding) = hiding else {
+        return (!rows.is_empty()).then_some((rows.start, rows.end));
+    };
+    hiding.set_stream(&stream.tenant, &stream.meta);
+    let start = rows.clone().find(|row| !hiding.hides(block, *row))?;
+    let end = (start + 1..rows.end).find(|row| hiding.hides(block, *row));
+    Some((start, end.unwrap_or(rows.end)))
+}
+
 fn block_rows(
-    streams: &[crate::store::part::StreamRow],
+    streams: &[StreamRow],
     block: &BlockRow,
     is_selected: &dyn Fn(&RunRow) -> bool,
     progress: &mut Progress<'_>,
     buffer: &BlockBuf,
+    mut hiding: Option<&mut Hiding>,
 ) -> Result<Flow, ReadError> {
     let range = progress.request.range;
     let mut start = 0;
@@ -176,12 +204,19 @@ fn block_rows(
             continue;
         }
         let Some(stream) = streams.get(run.stream as usize) else { continue };
-        progress.stats.rows += (to - from) as u64;
-        progress.spend(buffer.lines_bytes(from..to))?;
-        progress.note_stream(stream.meta.id);
-        let rows = BlockRows { block: buffer, from, to };
-        if progress.sink.rows(&stream.meta, &rows)? == Flow::Stop {
-            return Ok(Flow::Stop);
+        // Without delete requests that is all of it.
+        let mut from = from;
+        while let Some((start, end)) =
+            visible(hiding.as_deref_mut(), stream, (run.first, run.last), buffer, from..to)
+        {
+            progress.stats.rows += (end - start) as u64;
+            progress.spend(buffer.lines_bytes(start..end))?;
+            progress.note_stream(stream.meta.id);
+            let rows = BlockRows { block: buffer, from: start, to: end };
+            if progress.sink.rows(&stream.meta, &rows)? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+            from = end;
         }
     }
     Ok(Flow::Continue)
