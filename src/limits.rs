@@ -154,6 +154,10 @@ pub const NOTIFY_SILENCE_TEXT_BYTES_MAX: usize = 16 * 1024;
 pub const NOTIFY_QUEUE_BATCHES_MAX: usize = 64;
 /// Bytes of a receiver's answer that are looked at.
 pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Delete requests that wait: each costs a look at every row it may mean, in every query.
+pub const DELETES_WAITING_MAX: usize = 500;
+/// Delete requests that were carried out and are still listed.
+pub const DELETES_DONE_MAX: usize = 1000;
 /// Series a rule's query may give before the rule's own limit cuts them by value.
 pub const RULE_SERIES_MAX: usize = 20_000;
 

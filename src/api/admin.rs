@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Api;
 use super::error::ApiError;
+use super::params::Params;
 
 pub async fn ready(State(api): State<Arc<Api>>) -> Response {
     match api.control.ready() {
@@ -42,6 +43,21 @@ pub async fn reload(State(api): State<Arc<Api>>) -> Result<String, ApiError> {
     api.control.reload().await.map_err(|reason| {
         ApiError::bad_request(format!("the old configuration stays in force: {reason}"))
     })
+}
+
+/// `dir` and `proof`: see `Control::backup`. The answer comes when the backup is whole.
+pub async fn backup(
+    State(api): State<Arc<Api>>,
+    params: Params,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let needed = |name: &str| {
+        params
+            .get(name)
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| ApiError::bad_request(format!("{name} not set")))
+    };
+    let (dir, proof) = (needed("dir")?, needed("proof")?);
+    api.control.backup(dir.into(), proof).await.map(Json).map_err(ApiError::bad_request)
 }
 
 pub async fn buildinfo() -> Json<serde_json::Value> {

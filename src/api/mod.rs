@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod alertmanager;
+mod deletes;
 pub mod encode;
 mod error;
 mod metadata;
@@ -15,6 +16,7 @@ mod rules;
 mod tail;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -24,6 +26,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get, post};
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast};
 use tower_http::compression::CompressionLayer;
 
@@ -34,6 +37,7 @@ use crate::collect::push::{Format, PushError};
 use crate::config::Limits;
 use crate::limits;
 use crate::metrics::{Counters, Histograms, Metrics};
+use crate::model::{TimeRange, Timestamp};
 use crate::notify;
 use crate::query::Engine;
 use crate::store::TailBatch;
@@ -78,6 +82,33 @@ pub trait Ingest: Send + Sync {
     fn redact_text(&self, text: &str) -> String;
 }
 
+/// A delete request as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteAsked {
+    pub tenant: String,
+    pub query: String,
+    pub range: TimeRange,
+}
+
+/// A delete request as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteShown {
+    pub id: String,
+    pub query: String,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub created: Timestamp,
+    pub status: String,
+}
+
+#[derive(Debug)]
+pub enum DeleteFailure {
+    NotFound(String),
+    /// Not in this way, or not any more.
+    Refused(String),
+    Storage(String),
+}
+
 /// What the server says of itself and can be told to do.
 pub trait Control: Send + Sync {
     /// `Err` with the reason while queries or pushes cannot be served.
@@ -88,6 +119,18 @@ pub trait Control: Send + Sync {
     fn config(&self) -> String;
     fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
     fn flush(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// Hides lines at once and has them removed; gives the id of the request.
+    fn request_delete(&self, asked: DeleteAsked) -> BoxFuture<'_, Result<String, DeleteFailure>>;
+    fn deletes(&self, tenant: &str) -> Vec<DeleteShown>;
+    fn cancel_delete(
+        &self,
+        tenant: String,
+        id: String,
+        force: bool,
+    ) -> BoxFuture<'_, Result<(), DeleteFailure>>;
+    /// Makes a backup in a folder of the server's machine that holds nothing but a file with
+    /// the proof: whoever asks must be able to write there.
+    fn backup(&self, folder: PathBuf, proof: String) -> BoxFuture<'_, Result<Value, String>>;
     /// Rules and alerts as Prometheus shows them.
     fn rules(&self) -> serde_json::Value;
     fn alerts(&self) -> serde_json::Value;
@@ -229,6 +272,14 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/config", get(admin::config))
         .route("/flush", post(admin::flush))
         .route("/-/reload", post(admin::reload))
+        .route("/stockade/api/v1/backup", post(admin::backup))
+        .route(
+            "/loki/api/v1/delete",
+            post(deletes::request)
+                .put(deletes::request)
+                .get(deletes::list)
+                .delete(deletes::cancel),
+        )
         .route("/loki/api/v1/status/buildinfo", get(admin::buildinfo))
         .route("/stockade/api/v1/status", get(admin::status))
         .route("/runbooks/{alert}", get(rules::runbook));

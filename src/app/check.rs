@@ -26,6 +26,7 @@ pub fn check(args: &ConfigArg) -> Result<(), Exit> {
     let routes = super::notify::plan(&loaded, slack.as_deref()).map_err(&mut keep).ok();
     super::sources::check(&loaded).unwrap_or_else(&mut keep);
     super::serve::check_server(&loaded).unwrap_or_else(&mut keep);
+    super::retention::retention(&loaded).map(drop).unwrap_or_else(&mut keep);
     if !faults.is_empty() {
         return Err(told(&faults));
     }

@@ -88,6 +88,10 @@ pub enum Command {
     Query(QueryArgs),
     /// Run the `tests:` of pipeline, redaction and alert files
     Test(TestArgs),
+    /// Make a backup while the server runs, or check one with `backup verify DIR`
+    Backup(BackupArgs),
+    /// Put a backup into an empty data directory
+    Restore(RestoreArgs),
     /// Redact standard input to standard output; counts go to standard error
     Redact(ConfigArg),
     /// Send a message marked TEST through one receiver
@@ -133,6 +137,38 @@ pub struct ServerArg {
         value_parser = http_url
     )]
     pub addr: String,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct BackupArgs {
+    #[command(subcommand)]
+    pub command: Option<BackupCommand>,
+    /// A new folder on the machine of the server; on the same disk as the data it costs no space
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// Data directory of a server that does not run; the command then does all by itself
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Compare every file of a backup with its checksum
+    Verify {
+        /// The backup
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup
+    pub dir: PathBuf,
+    /// The data directory to make, missing or empty
+    #[arg(long, env = "STOCKADE_DATA_DIR", value_name = "DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
 }
 
 fn http_url(text: &str) -> Result<String, String> {

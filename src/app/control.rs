@@ -6,15 +6,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 
+use super::backup;
 use super::ingest::Rules;
 use super::rules::{Ground, build_rules, load_alert_rules, load_config};
 use crate::alert::{AlertError, Ruler};
-use crate::api::{BoxFuture, Control};
+use crate::api::{BoxFuture, Control, DeleteAsked, DeleteFailure, DeleteShown};
 use crate::clock::SharedClock;
 use crate::collect::StatusHandle;
 use crate::config::{Diagnostic, Limits};
 use crate::notify::Handle;
-use crate::store::Store;
+use crate::model::Timestamp;
+use crate::store::{DeleteError, DeleteStatus, NewDelete, Store};
 
 /// The running parts, as reload and status need them.
 pub struct Whole {
@@ -23,6 +25,7 @@ pub struct Whole {
     pub rules: Arc<ArcSwap<Rules>>,
     pub limits: Arc<ArcSwap<Limits>>,
     pub store: Arc<Store>,
+    pub data_dir: PathBuf,
     pub ruler: Ruler,
     pub notifier: Handle,
     pub sources: Vec<StatusHandle>,
@@ -64,6 +67,17 @@ impl Whole {
         );
         tracing::info!(file = loaded.file, rule_groups = groups, "configuration reloaded");
         Ok(told)
+    }
+}
+
+fn delete_failure(error: DeleteError) -> DeleteFailure {
+    match &error {
+        DeleteError::NotFound => DeleteFailure::NotFound(error.to_string()),
+        DeleteError::Store(_) => DeleteFailure::Storage(error.to_string()),
+        DeleteError::Query(_)
+        | DeleteError::TooMany(_)
+        | DeleteError::InProcess
+        | DeleteError::PastDeadline(_) => DeleteFailure::Refused(error.to_string()),
     }
 }
 
@@ -126,6 +140,57 @@ impl Control for Desk {
                 .await
                 .map_err(|error| error.to_string())?
                 .map_err(|error| error.to_string())
+        })
+    }
+
+    fn request_delete(&self, asked: DeleteAsked) -> BoxFuture<'_, Result<String, DeleteFailure>> {
+        let store = self.0.store.clone();
+        Box::pin(async move {
+            let DeleteAsked { tenant, query, range } = asked;
+            let new = NewDelete { tenant, query, range };
+            tokio::task::spawn_blocking(move || store.request_delete(&new))
+                .await
+                .map_err(|error| DeleteFailure::Storage(error.to_string()))?
+                .map_err(delete_failure)
+        })
+    }
+
+    fn deletes(&self, tenant: &str) -> Vec<DeleteShown> {
+        let shown = |status: DeleteStatus| DeleteShown {
+            status: status.text(),
+            id: status.request.id,
+            query: status.request.query,
+            start: Timestamp(status.request.start_ns),
+            end: Timestamp(status.request.end_ns),
+            created: Timestamp(status.request.created_ns),
+        };
+        self.0.store.deletes(tenant).into_iter().map(shown).collect()
+    }
+
+    fn cancel_delete(
+        &self,
+        tenant: String,
+        id: String,
+        force: bool,
+    ) -> BoxFuture<'_, Result<(), DeleteFailure>> {
+        let store = self.0.store.clone();
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || store.cancel_delete(&tenant, &id, force))
+                .await
+                .map_err(|error| DeleteFailure::Storage(error.to_string()))?
+                .map_err(delete_failure)
+        })
+    }
+
+    fn backup(&self, folder: PathBuf, proof: String) -> BoxFuture<'_, Result<Value, String>> {
+        let whole = self.0.clone();
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || {
+                backup::serve_backup(&whole.store, &whole.data_dir, &folder, &proof)
+            })
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| format!("{error:#}"))
         })
     }
 

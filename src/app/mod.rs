@@ -1,6 +1,8 @@
 //! Wiring and lifetime: builds everything from configuration, starts it (sinks first, sources
 //! last), reloads, drains and stops it. The only room that may import all others.
 
+mod backup;
+mod backup_files;
 mod bench;
 mod check;
 mod cli;
@@ -12,6 +14,7 @@ mod notify;
 mod notify_test;
 mod query;
 mod redact;
+mod retention;
 mod rules;
 mod serve;
 mod sources;
@@ -70,6 +73,8 @@ fn run(cli: Cli) -> Result<(), Exit> {
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Query(args)) => query::query(&args),
         Some(Command::Test(args)) => test::test(&args),
+        Some(Command::Backup(args)) => backup::backup(&args),
+        Some(Command::Restore(args)) => backup::restore(&args),
         Some(Command::Redact(args)) => redact::redact(&args),
         Some(Command::NotifyTest(args)) => notify_test::notify_test(&args),
         Some(Command::Bench(args)) => bench::bench(&args),

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::cli::ServeArgs;
 use super::control::{Desk, Whole, join};
 use super::ingest::{Door, Intake};
+use super::retention::{LogqlDeletes, retention};
 use super::rules::{Ground, Loaded, build_rules, load_alert_rules, load_config};
 use super::{Exit, runtime};
 use crate::alert::{DerivedMetrics, EngineEvaluate, Ruler, RulerOptions};
@@ -28,12 +29,13 @@ use crate::notify::{self, HttpDeliver, Notifier};
 use crate::pipeline::PipelineMetrics;
 use crate::query::Engine;
 use crate::redact::RedactMetrics;
-use crate::store::{Retention, Store, StoreError, StoreOptions, TailBatch};
+use crate::store::{Store, StoreError, StoreOptions, TailBatch};
 
 /// Longest time an orderly stop may take; what is in the WAL is safe anyway.
 const STOP_MAX: Duration = Duration::from_secs(10);
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(600);
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
+const DELETES_EVERY: Duration = Duration::from_secs(5);
 
 pub fn serve(args: &ServeArgs) -> Result<(), Exit> {
     let config = args.config.config.as_deref();
@@ -90,6 +92,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     super::notify::log_warnings(&plan);
     super::sources::check(&loaded).map_err(usage)?;
     check_server(&loaded).map_err(usage)?;
+    retention(&loaded).map_err(usage)?;
     for warning in rules.pipelines.warnings() {
         tracing::warn!(%warning, "configuration");
     }
@@ -140,6 +143,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         rules,
         limits: limits.clone(),
         store: store.clone(),
+        data_dir: data_dir.clone(),
         ruler: ruler.clone(),
         notifier: notify.clone(),
         sources: sources.iter().map(|source| source.status()).collect(),
@@ -204,13 +208,10 @@ async fn open_store(
     metrics: &Metrics,
 ) -> Result<Arc<Store>, Exit> {
     let mut options = StoreOptions::new(data_dir, clock.clone(), metrics);
-    let wanted = &loaded.config.retention;
-    options.retention = Retention {
-        age: wanted.period.duration(),
-        bytes_max: Some(wanted.max_size.bytes()).filter(|bytes| *bytes > 0),
-        disk_free_min_bytes: wanted.min_free_disk.bytes(),
-        disk_free_stop_bytes: wanted.stop_free_disk.bytes(),
-    };
+    options.retention = retention(loaded).map_err(|faults| Exit::Usage(join(&faults)))?;
+    options.language = Arc::new(LogqlDeletes);
+    options.delete_cancel_period =
+        loaded.config.retention.delete_request_cancel_period.duration();
     let opened = tokio::task::spawn_blocking(move || Store::open(options))
         .await
         .map_err(|error| anyhow!("opening the store: {error}"))?;
@@ -260,11 +261,17 @@ fn merge_parts(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Compaction and retention, each on its own beat, off the async threads.
+fn carry_out_deletes(store: &Store) -> Result<(), StoreError> {
+    while store.delete_once()? {}
+    Ok(())
+}
+
+/// Compaction, retention and delete requests, each on its own beat, off the async threads.
 async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiver<bool>) {
     let mut stopped = std::pin::pin!(until(stopping));
     let mut compact = tokio::time::interval(MAINTENANCE_EVERY);
     let mut retain = tokio::time::interval(RETENTION_EVERY);
+    let mut delete = tokio::time::interval(DELETES_EVERY);
     compact.tick().await;
     loop {
         let store = store.clone();
@@ -273,6 +280,9 @@ async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiv
             () = &mut stopped => return,
             _ = compact.tick() => {
                 tokio::task::spawn_blocking(move || merge_parts(&store)).await
+            }
+            _ = delete.tick() => {
+                tokio::task::spawn_blocking(move || carry_out_deletes(&store)).await
             }
             _ = retain.tick() => {
                 tokio::task::spawn_blocking(move || store.retain_once(Timestamp(clock.now_ns())).map(drop)).await

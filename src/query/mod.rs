@@ -17,6 +17,7 @@ pub use explore::{
     DetectedField, DetectedLabel, DetectedPattern, FieldKind, FieldParser, FieldQuery, IndexStats,
     PatternQuery, Volume, VolumeBy, VolumeQuery, VolumeSeries,
 };
+pub use plan::hints;
 pub use result::{
     Categorize, LogRow, QueryData, QueryResult, QueryStats, Sample, Series, StreamGroup,
     group_streams, merged_labels,

@@ -1,17 +1,23 @@
 //! Compaction: small parts of a day become one larger part, sorted anew, with full blocks.
 //!
 //! The inputs stay as they are until the manifest lists the new part in their place, so a crash
-//! at any point leaves either all of them or the new one. Memory is bounded by one block for
-//! each input and what a `PartWriter` needs.
+//! at any point leaves either all of them or the new one. How parts are put together, and in
+//! how much memory, is in `merge`.
+//!
+//! A day should have few parts. When parts come faster than they are merged, the thread that
+//! seals heads merges before it makes another one (`relieve`); heads then wait, and when too
+//! many wait, batches are refused until there is room again.
 
-use std::collections::HashSet;
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use xxhash_rust::xxh3::Xxh3Default;
-
+use super::deletes::Hidden;
 use super::error::StoreError;
 use super::manifest::PartInfo;
-use super::part::{About, Cursor, Part, PartWriter};
+use super::merge::{Input, Merged, merge};
+use super::part::{About, Part};
 use super::seal::day_name;
 use super::store::{Shared, Store};
 use crate::model::Timestamp;
@@ -32,6 +38,62 @@ pub struct Compacted {
     pub repeats: u64,
     pub bytes_before: u64,
     pub bytes_after: u64,
+    /// Blocks that were taken over as they are, and those that were read.
+    pub blocks_copied: u64,
+    pub blocks_read: u64,
+}
+
+/// Chooses among all parts: those that a waiting delete request means must not be mixed with
+/// those that came after it.
+fn choose_of(shared: &Shared, parts: &[Arc<Part>], hidden: &Hidden) -> Option<Vec<u64>> {
+    let mut groups: BTreeMap<Vec<u64>, Vec<PartInfo>> = BTreeMap::new();
+    for part in parts {
+        groups.entry(hidden.exempt(&part.info)).or_default().push(part.info.clone());
+    }
+    let thresholds = &shared.options.thresholds;
+    let today = day_name(Timestamp(shared.options.clock.now_ns()));
+    let (bytes_max, inputs_max) = (thresholds.part_bytes_max, thresholds.compact_inputs_max);
+    groups.values().find_map(|infos| choose(infos, &today, bytes_max, inputs_max))
+}
+
+/// Small parts of the day that has most of them.
+fn crowd(parts: &[Arc<Part>], part_bytes_max: u64) -> usize {
+    let mut days: BTreeMap<&str, usize> = BTreeMap::new();
+    for part in parts.iter().filter(|part| part.info.line_bytes < part_bytes_max / 2) {
+        *days.entry(&part.info.day).or_default() += 1;
+    }
+    days.into_values().max().unwrap_or_default()
+}
+
+/// Before another head is sealed: merges parts while a day has too many small ones.
+pub(super) fn relieve(shared: &Shared) {
+    let thresholds = &shared.options.thresholds;
+    let mut waited = false;
+    loop {
+        let crowd = crowd(&shared.state.read().parts, thresholds.part_bytes_max);
+        shared.counters.crowd(crowd);
+        if crowd <= thresholds.day_parts_max || shared.closing.load(Ordering::Relaxed) {
+            break;
+        }
+        if !waited {
+            waited = true;
+            shared.counters.seal_waited();
+            tracing::warn!(
+                parts = crowd,
+                parts_max = thresholds.day_parts_max,
+                "a day has too many small parts; merging them before the next is made, batches may be refused meanwhile"
+            );
+        }
+        match compact(shared) {
+            Ok(Some(_)) => {}
+            // Nothing can be merged, so waiting would not help.
+            Ok(None) => break,
+            Err(error) => {
+                tracing::error!(%error, "merging parts failed");
+                break;
+            }
+        }
+    }
 }
 
 /// Chooses the parts of one day to merge: the smallest ones, as many as fit. `None` when there
@@ -68,204 +130,121 @@ impl Store {
     /// Merges parts once; `None` when nothing is worth a merge. Call it again until then. One
     /// call at a time works, others wait for it.
     pub fn compact_once(&self) -> Result<Option<Compacted>, StoreError> {
-        let shared = &self.shared;
-        let _one_at_a_time = shared.compacting.lock();
-        let parts = shared.state.read().parts.clone();
-        let infos: Vec<PartInfo> = parts.iter().map(|part| part.info.clone()).collect();
-        let thresholds = &shared.options.thresholds;
-        let today = day_name(Timestamp(shared.options.clock.now_ns()));
-        let chosen =
-            choose(&infos, &today, thresholds.part_bytes_max, thresholds.compact_inputs_max);
-        let Some(chosen) = chosen else { return Ok(None) };
-        let mut inputs: Vec<Arc<Part>> =
-            parts.iter().filter(|part| chosen.contains(&part.info.id)).cloned().collect();
-        inputs.sort_by_key(|part| (part.info.order, part.info.id));
-        drop(parts);
-        let (info, repeats) = merge(shared, &inputs)?;
-        let compacted = Compacted {
-            parts: inputs.len(),
-            entries: info.entries,
-            repeats,
-            bytes_before: inputs.iter().map(|part| part.info.disk_bytes).sum(),
-            bytes_after: info.disk_bytes,
-        };
-        self.replace_parts(&inputs, info)?;
-        shared
-            .last_compaction_ns
-            .store(shared.options.clock.now_ns(), std::sync::atomic::Ordering::Relaxed);
-        Ok(Some(compacted))
+        compact(&self.shared)
     }
 
-    fn replace_parts(&self, inputs: &[Arc<Part>], info: PartInfo) -> Result<(), StoreError> {
-        let shared = &self.shared;
-        let is_input = |id: u64| inputs.iter().any(|part| part.info.id == id);
-        let new = Part::new(&shared.files, &shared.parts_folder(), info.clone());
-        let mut gone = false;
-        shared.change_parts(
-            |manifest| {
-                let listed = manifest.parts.iter().filter(|info| is_input(info.id)).count();
-                // Retention or quarantine took an input meanwhile: its entries must not come
-                // back with the new part.
-                gone = listed != inputs.len();
-                if !gone {
-                    manifest.parts.retain(|info| !is_input(info.id));
-                    manifest.parts.push(info);
-                }
-            },
-            |state| {
-                // The same lock was held since the manifest was changed.
-                if inputs.iter().all(|part| state.holds(part.info.id)) {
-                    let rest = state.parts.iter().filter(|part| !is_input(part.info.id));
-                    let mut all: Vec<Arc<Part>> = rest.cloned().collect();
-                    all.push(new.clone());
-                    state.parts = Arc::new(all);
-                }
-            },
-        )?;
-        if gone {
-            new.doom();
-            return Ok(());
-        }
-        for part in inputs {
-            shared.cache.forget(part.info.id);
-            part.doom();
-        }
-        Ok(())
+    /// Replaces parts by one without the rows that are to go. `None` when that came to nothing:
+    /// a part is gone, or `still` says at the end that it is not wanted any more.
+    pub(super) fn rewrite(
+        &self,
+        inputs: Vec<Input>,
+        deletes_seq: u64,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Option<Merged>, StoreError> {
+        rewrite(&self.shared, inputs, deletes_seq, still)
     }
 }
 
-fn merge(shared: &Shared, inputs: &[Arc<Part>]) -> Result<(PartInfo, u64), StoreError> {
-    let mut cursors = Vec::with_capacity(inputs.len());
-    let mut wal_segment = 0;
-    for part in inputs {
-        let opened = shared.cache.open(part).map_err(|error| noted(shared, part, error))?;
-        wal_segment = wal_segment.max(opened.table.wal_segment);
-        cursors.push(Cursor::new(opened).map_err(|error| noted(shared, part, error))?);
-    }
+fn compact(shared: &Shared) -> Result<Option<Compacted>, StoreError> {
+    let _one_at_a_time = shared.compacting.lock();
+    let (parts, hidden) = {
+        let state = shared.state.read();
+        (state.parts.clone(), state.hidden.clone())
+    };
+    let Some(chosen) = choose_of(shared, &parts, &hidden) else { return Ok(None) };
+    let mut inputs: Vec<Arc<Part>> =
+        parts.iter().filter(|part| chosen.contains(&part.info.id)).cloned().collect();
+    inputs.sort_by_key(|part| (part.info.order, part.info.id));
+    drop(parts);
+    // Requests up to the least of these mean none of the rows; later ones all of them alike.
+    let deletes_seq = inputs.iter().map(|part| part.info.deletes_seq).min().unwrap_or_default();
+    let opened: Vec<Input> =
+        inputs.iter().map(|part| Input::new(shared, part)).collect::<Result<_, _>>()?;
+    let merged = rewrite(shared, opened, deletes_seq, &|| true)?.unwrap_or_default();
+    let info = merged.info.as_ref();
+    let compacted = Compacted {
+        parts: inputs.len(),
+        entries: info.map_or(0, |info| info.entries),
+        repeats: merged.repeats,
+        bytes_before: inputs.iter().map(|part| part.info.disk_bytes).sum(),
+        bytes_after: info.map_or(0, |info| info.disk_bytes),
+        blocks_copied: merged.blocks_copied,
+        blocks_read: merged.blocks_read,
+    };
+    shared.counters.merged(compacted.blocks_copied, compacted.blocks_read);
+    let now_ns = shared.options.clock.now_ns();
+    shared.last_compaction_ns.store(now_ns, Ordering::Relaxed);
+    Ok(Some(compacted))
+}
+
+fn rewrite(
+    shared: &Shared,
+    inputs: Vec<Input>,
+    deletes_seq: u64,
+    still: &dyn Fn() -> bool,
+) -> Result<Option<Merged>, StoreError> {
+    let parts: Vec<Arc<Part>> = inputs.iter().map(|input| input.part.clone()).collect();
+    let infos = || parts.iter().map(|part| &part.info);
+    let wal_segment = inputs.iter().map(|input| input.opened.table.wal_segment).max();
     let about = About {
         id: shared.next_part_id(),
-        day: inputs.first().map(|part| part.info.day.clone()).unwrap_or_default(),
-        created_ns: inputs.iter().map(|part| part.info.created_ns).max().unwrap_or_default(),
-        level: inputs.iter().map(|part| part.info.level).max().unwrap_or_default() + 1,
-        order: inputs.iter().map(|part| part.info.order).min().unwrap_or_default(),
-        replaces: inputs.iter().map(|part| part.info.id).collect(),
-        wal_segment,
+        day: infos().map(|info| info.day.clone()).next().unwrap_or_default(),
+        created_ns: infos().map(|info| info.created_ns).max().unwrap_or_default(),
+        level: infos().map(|info| info.level).max().unwrap_or_default() + 1,
+        order: infos().map(|info| info.order).min().unwrap_or_default(),
+        replaces: infos().map(|info| info.id).collect(),
+        wal_segment: wal_segment.unwrap_or_default(),
         block_bytes: shared.options.thresholds.block_bytes,
     };
-    let mut writer = PartWriter::create(&shared.files, &shared.parts_folder(), about)?;
-    match merge_rows(shared, inputs, &mut cursors, &mut writer) {
-        Ok(repeats) => Ok((writer.finish()?, repeats)),
-        Err(error) => {
-            writer.abandon();
-            Err(error)
-        }
+    let mut merged = merge(shared, inputs, about)?;
+    if let Some(info) = &mut merged.info {
+        info.deletes_seq = deletes_seq;
     }
+    let replaced = replace_parts(shared, &parts, merged.info.clone(), still)?;
+    Ok(replaced.then_some(merged))
 }
 
-fn noted(shared: &Shared, part: &Arc<Part>, error: StoreError) -> StoreError {
-    if matches!(error, StoreError::Damaged { .. }) {
-        let again = StoreError::Damaged { path: part.path().to_owned(), what: error.to_string() };
-        shared.note_fault(part, error);
-        return again;
-    }
-    error
-}
-
-fn merge_rows(
+fn replace_parts(
     shared: &Shared,
     inputs: &[Arc<Part>],
-    cursors: &mut [Cursor],
-    writer: &mut PartWriter,
-) -> Result<u64, StoreError> {
-    let mut repeats = 0;
-    loop {
-        // The least stream any input is at, and who is at it.
-        let mut least: Option<(Arc<str>, crate::store::read::StreamMeta)> = None;
-        for cursor in cursors.iter() {
-            let Some((tenant, meta)) = cursor.stream() else { continue };
-            let is_less = least.as_ref().is_none_or(|(other_tenant, other)| {
-                (tenant, &meta.labels) < (other_tenant, &other.labels)
-            });
-            if is_less {
-                least = Some((tenant.clone(), meta.clone()));
+    info: Option<PartInfo>,
+    still: &dyn Fn() -> bool,
+) -> Result<bool, StoreError> {
+    let is_input = |id: u64| inputs.iter().any(|part| part.info.id == id);
+    let new =
+        info.map(|info| Part::new(&shared.files, &shared.parts_folder(), info));
+    let gone = Cell::new(false);
+    shared.change_parts(
+        |manifest| {
+            let listed = manifest.parts.iter().filter(|info| is_input(info.id)).count();
+            // Retention or quarantine took an input meanwhile: its entries must not come
+            // back with the new part.
+            gone.set(listed != inputs.len() || !still());
+            if !gone.get() {
+                manifest.parts.retain(|info| !is_input(info.id));
+                manifest.parts.extend(new.iter().map(|part| part.info.clone()));
             }
-        }
-        let Some((tenant, meta)) = least else { return Ok(repeats) };
-        writer.start_stream(&tenant, &meta);
-        let at: Vec<(usize, u32)> = cursors
-            .iter()
-            .enumerate()
-            .filter(|(_, cursor)| cursor.stream().is_some_and(|(_, other)| other.id == meta.id))
-            .filter_map(|(input, cursor)| Some((input, cursor.stream_at()?)))
-            .collect();
-        repeats += merge_stream(shared, inputs, cursors, &at, writer)?;
-    }
-}
-
-/// Merges one stream of the inputs at it, by (time, order of inputs).
-fn merge_stream(
-    shared: &Shared,
-    inputs: &[Arc<Part>],
-    cursors: &mut [Cursor],
-    at: &[(usize, u32)],
-    writer: &mut PartWriter,
-) -> Result<u64, StoreError> {
-    let mut repeats = 0;
-    // Hashes of the entries of the current time; 128 bits, so that equal means the same.
-    let mut seen: HashSet<u128> = HashSet::new();
-    let mut seen_ts = None;
-    loop {
-        let next = at
-            .iter()
-            .filter_map(|(input, stream)| {
-                let cursor = cursors.get(*input)?;
-                (cursor.stream_at() == Some(*stream)).then(|| (cursor.ts(), *input))
-            })
-            .min();
-        let Some((ts, input)) = next else { return Ok(repeats) };
-        let Some(cursor) = cursors.get_mut(input) else { return Ok(repeats) };
-        // One part holds no repeats: they were dropped when they came in.
-        let mut repeat = false;
-        if at.len() > 1 {
-            if seen_ts != Some(ts) {
-                seen.clear();
-                seen_ts = Some(ts);
+        },
+        |state| {
+            // The same lock was held since the manifest was changed.
+            if !gone.get() {
+                let rest = state.parts.iter().filter(|part| !is_input(part.info.id));
+                let mut all: Vec<Arc<Part>> = rest.cloned().collect();
+                all.extend(new.clone());
+                state.parts = Arc::new(all);
             }
-            repeat = !seen.insert(entry_hash(cursor));
-        }
-        if repeat {
-            repeats += 1;
-        } else {
-            writer.push(ts, cursor.line(), cursor.metadata())?;
-        }
-        if let Err(error) = cursor.advance() {
-            return Err(inputs.get(input).map_or_else(
-                || StoreError::Index(error.to_string()),
-                |part| {
-                    noted(
-                        shared,
-                        part,
-                        StoreError::Damaged {
-                            path: part.path().to_owned(),
-                            what: error.to_string(),
-                        },
-                    )
-                },
-            ));
-        }
+        },
+    )?;
+    if gone.get() {
+        new.iter().for_each(|part| part.doom());
+        return Ok(false);
     }
-}
-
-fn entry_hash(cursor: &Cursor) -> u128 {
-    let mut hash = Xxh3Default::new();
-    hash.update(cursor.line().as_bytes());
-    for (name, value) in cursor.metadata() {
-        hash.update(&[0xff]);
-        hash.update(name.as_bytes());
-        hash.update(&[0xfe]);
-        hash.update(value.as_bytes());
+    for part in inputs {
+        shared.cache.forget(part.info.id);
+        shared.leaving.lock().push(part.watch());
+        part.doom();
     }
-    hash.digest128()
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -285,6 +264,7 @@ mod tests {
             streams: 1,
             line_bytes: mb << 20,
             disk_bytes: mb << 17,
+            deletes_seq: 0,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the store counts about itself.
 
-use crate::metrics::{Counters as Family, Metrics};
+use crate::metrics::{Counters as Family, Gauges, Metrics};
 
 use super::error::AppendError;
 
@@ -9,6 +9,10 @@ pub(super) struct Counters {
     repeats: Family,
     refused: Family,
     quarantined: Family,
+    deleted: Family,
+    merged_blocks: Family,
+    seal_waits: Family,
+    crowd: Gauges,
 }
 
 impl Counters {
@@ -30,6 +34,26 @@ impl Counters {
                 "Damaged files that were moved to the quarantine folder",
                 &["kind"],
             ),
+            deleted: metrics.counters(
+                "stockade_store_deleted_entries",
+                "Entries removed from parts before their day went",
+                &["reason"],
+            ),
+            merged_blocks: metrics.counters(
+                "stockade_store_merged_blocks",
+                "Blocks that went into merged parts: taken over as they were, or read",
+                &["how"],
+            ),
+            seal_waits: metrics.counters(
+                "stockade_store_seal_waits",
+                "Times a head waited because a day had too many small parts",
+                &[],
+            ),
+            crowd: metrics.gauges(
+                "stockade_store_day_parts",
+                "Small parts of the day that has most of them",
+                &[],
+            ),
         }
     }
 
@@ -47,6 +71,27 @@ impl Counters {
             AppendError::Closed => "closed",
         };
         self.refused.add(&[reason], 1);
+    }
+
+    pub fn deleted(&self, entries: u64) {
+        self.deleted.add(&["request"], entries);
+    }
+
+    pub fn expired(&self, entries: u64) {
+        self.deleted.add(&["retention"], entries);
+    }
+
+    pub fn merged(&self, copied: u64, read: u64) {
+        self.merged_blocks.add(&["copied"], copied);
+        self.merged_blocks.add(&["read"], read);
+    }
+
+    pub fn seal_waited(&self) {
+        self.seal_waits.add(&[], 1);
+    }
+
+    pub fn crowd(&self, parts: usize) {
+        self.crowd.set(&[], parts as i64);
     }
 
     pub fn quarantined(&self, kind: &str) {

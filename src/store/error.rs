@@ -19,6 +19,12 @@ pub enum StoreError {
     Index(String),
     #[error("damaged part {path}: {what}")]
     Damaged { path: PathBuf, what: String },
+    #[error(
+        "{path}: a restore into this directory did not get to its end; empty it and restore again"
+    )]
+    Restoring { path: PathBuf },
+    #[error("{path}: {what}")]
+    Backup { path: PathBuf, what: String },
     #[error("the store is closed")]
     Closed,
     #[error("sealing failed: {0}")]

@@ -5,16 +5,14 @@
 //! one damaged copy costs nothing.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::files::{Files, replace};
+use super::files::Files;
+use super::kept::{self, Kept};
 
-const NAME: &str = "manifest";
-const COPY: &str = "manifest-copy";
 /// Raised when older versions would misread what newer ones write.
 const VERSION: u32 = 1;
 
@@ -34,6 +32,10 @@ pub struct PartInfo {
     pub streams: u64,
     pub line_bytes: u64,
     pub disk_bytes: u64,
+    /// Delete requests up to this one mean nothing here: they were carried out on this part, or
+    /// came before its entries.
+    #[serde(default)]
+    pub deletes_seq: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,68 +67,24 @@ impl Default for Manifest {
     }
 }
 
-/// What reading the copies gave.
-pub enum Loaded {
-    /// Neither copy is there: a new store.
-    Missing,
-    Good(Manifest),
-    /// Copies are there, but none can be read.
-    Damaged,
+impl Kept for Manifest {
+    const NAMES: [&'static str; 2] = ["manifest", "manifest-copy"];
+    const VERSION: u32 = VERSION;
+
+    fn version(&self) -> u32 {
+        self.version
+    }
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+    fn set_generation(&mut self, to: u64) {
+        self.generation = to;
+    }
 }
 
 impl Manifest {
-    pub fn load(files: &dyn Files, folder: &Path) -> Result<Loaded, StoreError> {
-        let mut best: Option<Manifest> = None;
-        let mut seen = false;
-        for name in [NAME, COPY] {
-            let path = folder.join(name);
-            let bytes = match files.read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(StoreError::io(&path)(error)),
-            };
-            seen = true;
-            let Some(manifest) = parse(&bytes) else {
-                tracing::error!(path = %path.display(), "a copy of the manifest is damaged");
-                continue;
-            };
-            if manifest.version > VERSION {
-                return Err(StoreError::Newer { path, found: manifest.version, known: VERSION });
-            }
-            if best.as_ref().is_none_or(|best| best.generation < manifest.generation) {
-                best = Some(manifest);
-            }
-        }
-        Ok(match best {
-            Some(manifest) => Loaded::Good(manifest),
-            None if seen => Loaded::Damaged,
-            None => Loaded::Missing,
-        })
-    }
-
     /// Returns once the manifest is on disk. After an error the old one still counts.
     pub fn save(&mut self, files: &dyn Files, folder: &Path) -> Result<(), StoreError> {
-        self.generation += 1;
-        let mut bytes = vec![0; 4];
-        let path = folder.join(NAME);
-        serde_json::to_writer(&mut bytes, self)
-            .map_err(|error| StoreError::io(&path)(io::Error::other(error)))?;
-        let crc = crc32fast::hash(&bytes[4..]).to_le_bytes();
-        bytes[..4].copy_from_slice(&crc);
-        replace(files, &path, &bytes).map_err(StoreError::io(&path))?;
-        let copy = folder.join(COPY);
-        if let Err(error) = replace(files, &copy, &bytes) {
-            // The first copy is the one that counts.
-            tracing::warn!(path = %copy.display(), %error, "second copy of the manifest not written");
-        }
-        Ok(())
+        kept::save(self, files, folder)
     }
-}
-
-fn parse(bytes: &[u8]) -> Option<Manifest> {
-    let (crc, body) = bytes.split_first_chunk::<4>()?;
-    if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
-        return None;
-    }
-    serde_json::from_slice(body).ok()
 }

@@ -2,15 +2,20 @@
 
 pub mod read;
 
+pub mod backup;
+
 mod block;
 mod compact;
 mod counters;
+mod deletes;
 mod error;
 mod files;
 mod filter;
 mod head;
 mod head_stream;
+mod kept;
 mod manifest;
+mod merge;
 mod options;
 mod part;
 mod recover;
@@ -29,9 +34,13 @@ mod wal;
 mod writer;
 
 pub use compact::Compacted;
+pub use deletes::{
+    DeleteError, DeleteRequest, DeleteState, DeleteStatus, Language, NewDelete, RowFilter, RowWorker,
+    Selection,
+};
 pub use error::{AppendError, StoreError};
 pub use files::{Files, RealFiles};
-pub use options::{Retention, StoreOptions, Thresholds};
+pub use options::{Retention, StoreOptions, StreamRetention, Thresholds};
 pub use retain::Retained;
 pub use status::StoreStatus;
 pub use store::Store;

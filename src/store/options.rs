@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deletes::{Language, NoLanguage};
 use super::files::{Files, RealFiles};
 use crate::clock::SharedClock;
 use crate::metrics::Metrics;
+use crate::model::Matcher;
 
 const MIB: u64 = 1 << 20;
 /// More threads than this wait for memory more than they gain.
@@ -32,6 +34,8 @@ pub struct Thresholds {
     pub part_bytes_max: u64,
     /// Parts that compaction reads at once.
     pub compact_inputs_max: usize,
+    /// Small parts of a day above which no head is sealed before some of them are merged.
+    pub day_parts_max: usize,
     /// Memory for the tables and indexes of parts that queries have opened.
     pub cache_bytes_max: u64,
     /// Threads that one scan may use, the one that asked for it included.
@@ -51,6 +55,7 @@ impl Default for Thresholds {
             block_bytes: 2 << 20,
             part_bytes_max: 512 * MIB,
             compact_inputs_max: 10,
+            day_parts_max: 64,
             cache_bytes_max: 32 * MIB,
             scan_workers: std::thread::available_parallelism()
                 .map_or(1, NonZero::get)
@@ -64,6 +69,8 @@ impl Default for Thresholds {
 #[derive(Debug, Clone)]
 pub struct Retention {
     pub age: Duration,
+    /// Streams that are kept for another time than `age`.
+    pub streams: Vec<StreamRetention>,
     pub bytes_max: Option<u64>,
     /// Free space on the disk below which old days are removed.
     pub disk_free_min_bytes: u64,
@@ -72,10 +79,20 @@ pub struct Retention {
     pub disk_free_stop_bytes: u64,
 }
 
+/// How long the streams that a selector means are kept. Of several that mean a stream the one
+/// with the highest priority counts; among equals the shortest time.
+#[derive(Debug, Clone)]
+pub struct StreamRetention {
+    pub matchers: Vec<Matcher>,
+    pub priority: i32,
+    pub age: Duration,
+}
+
 impl Default for Retention {
     fn default() -> Self {
         Retention {
             age: Duration::from_secs(90 * 24 * 3600),
+            streams: Vec::new(),
             bytes_max: None,
             disk_free_min_bytes: 1024 * MIB,
             disk_free_stop_bytes: 128 * MIB,
@@ -91,6 +108,10 @@ pub struct StoreOptions {
     pub files: Arc<dyn Files>,
     pub thresholds: Thresholds,
     pub retention: Retention,
+    /// Reads the queries of delete requests.
+    pub language: Arc<dyn Language>,
+    /// Time in which a delete request can be taken back; it is carried out afterwards.
+    pub delete_cancel_period: Duration,
 }
 
 impl StoreOptions {
@@ -103,6 +124,8 @@ impl StoreOptions {
             files: Arc::new(RealFiles),
             thresholds: Thresholds::default(),
             retention: Retention::default(),
+            language: Arc::new(NoLanguage),
+            delete_cancel_period: Duration::from_secs(24 * 3600),
         }
     }
 }

@@ -7,14 +7,20 @@ use std::sync::Arc;
 use super::counters::Counters;
 use super::error::StoreError;
 use super::files::{Files, Kind, replace};
-use super::manifest::{Loaded, Manifest, PartInfo};
+use super::deletes::{self, Book};
+use super::kept::{self, Loaded};
+use super::manifest::{Manifest, PartInfo};
 use super::part::{Opened, Part, part_name, part_number};
 use super::state::HeadUnit;
 use super::wal::{Record, replay, segment_name, segment_number};
 use super::writer::Positions;
 
+/// Lies in a data directory while a backup is copied into it.
+pub(super) const RESTORING: &str = "restoring";
+
 pub(super) struct Recovered {
     pub manifest: Manifest,
+    pub deletes: Book,
     pub positions: Positions,
     pub parts: Vec<Arc<Part>>,
     /// A head for the records of the WAL; they are still to be added to it.
@@ -35,12 +41,21 @@ pub(super) fn recover(
     counters: &Counters,
 ) -> Result<Recovered, StoreError> {
     let recovery = Recovery { files, folder, counters };
+    recovery.check_whole()?;
     let segments = recovery.segments()?;
-    let mut manifest = match Manifest::load(&**files, folder)? {
+    let (mut deletes, deletes_fault) = deletes::load(files, folder)?;
+    let mut manifest = match kept::load::<Manifest>(&**files, folder)? {
         Loaded::Good(manifest) => manifest,
-        Loaded::Missing => recovery.rebuild(&segments, "missing")?,
-        Loaded::Damaged => recovery.rebuild(&segments, "damaged")?,
+        Loaded::Missing => recovery.rebuild(&segments, &deletes, "missing")?,
+        Loaded::Damaged => recovery.rebuild(&segments, &deletes, "damaged")?,
     };
+    if let Some(fault) = deletes_fault {
+        counters.quarantined("deletes");
+        manifest.quarantined.push(fault);
+    }
+    // Numbers go on even when the list of requests was lost.
+    let used = manifest.parts.iter().map(|info| info.deletes_seq).max().unwrap_or_default();
+    deletes.next_seq = deletes.next_seq.max(used + 1);
     recovery.remove_unlisted(&mut manifest)?;
 
     let parts_folder = folder.join("parts");
@@ -61,10 +76,18 @@ pub(super) fn recover(
     }
     let next_segment =
         segments.last().map_or(manifest.wal_floor, |last| manifest.wal_floor.max(last + 1));
-    Ok(Recovered { manifest, positions, parts, unit, next_segment, records })
+    Ok(Recovered { manifest, deletes, positions, parts, unit, next_segment, records })
 }
 
 impl Recovery<'_> {
+    /// A restore that did not get to its end has left a mark.
+    fn check_whole(&self) -> Result<(), StoreError> {
+        match self.files.open(&self.folder.join(RESTORING)) {
+            Ok(_) => Err(StoreError::Restoring { path: self.folder.to_owned() }),
+            Err(_) => Ok(()),
+        }
+    }
+
     fn segments(&self) -> Result<Vec<u64>, StoreError> {
         let folder = self.folder.join("wal");
         let listed = self.files.list(&folder).map_err(StoreError::io(&folder))?;
@@ -137,7 +160,12 @@ impl Recovery<'_> {
     /// Makes the list of parts from the parts themselves. Source positions of before the WAL
     /// are gone; sources then read again from where they were told to start, and what they
     /// send twice is dropped.
-    fn rebuild(&self, segments: &[u64], why: &str) -> Result<Manifest, StoreError> {
+    fn rebuild(
+        &self,
+        segments: &[u64],
+        deletes: &Book,
+        why: &str,
+    ) -> Result<Manifest, StoreError> {
         let mut manifest = Manifest::default();
         let mut found = Vec::new();
         for (day, name) in self.part_files()? {
@@ -163,7 +191,13 @@ impl Recovery<'_> {
                 continue;
             }
             manifest.wal_floor = manifest.wal_floor.max(table.wal_segment + 1);
-            manifest.parts.push(table.info(id, &day, opened.disk_bytes));
+            let mut info = table.info(id, &day, opened.disk_bytes);
+            // Which requests came before a part was written only its time tells.
+            let before = deletes.requests.iter().filter(|request| {
+                request.created_ns < table.created_ns
+            });
+            info.deletes_seq = before.map(|request| request.seq).max().unwrap_or_default();
+            manifest.parts.push(info);
         }
         manifest.parts.sort_by_key(|info| info.id);
         if !manifest.parts.is_empty() || why == "damaged" {

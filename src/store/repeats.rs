@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::block::{BlockBuf, Wanted};
+use super::deletes::Hidden;
 use super::error::StoreError;
 use super::head::{Elsewhere, Head};
 use super::part::Part;
@@ -44,6 +45,7 @@ pub(super) struct Now<'a> {
     shared: &'a Shared,
     sealing: Vec<Arc<HeadUnit>>,
     parts: Arc<Vec<Arc<Part>>>,
+    hidden: Hidden,
     /// Parts made before this are not looked at.
     since_ns: i64,
 }
@@ -74,9 +76,9 @@ impl Repeats {
 
     /// What is there at this moment.
     pub fn now<'a>(&'a mut self, shared: &'a Shared, now_ns: i64) -> Now<'a> {
-        let (sealing, parts) = {
+        let (sealing, parts, hidden) = {
             let state = shared.state.read();
-            (state.sealing.clone(), state.parts.clone())
+            (state.sealing.clone(), state.parts.clone(), state.hidden.clone())
         };
         if !self.primed {
             self.primed = true;
@@ -84,7 +86,7 @@ impl Repeats {
             self.prime(shared, parts.iter().filter(|part| part.info.created_ns >= since_ns));
         }
         let since_ns = now_ns.saturating_sub(window_ns(shared));
-        Now { repeats: self, shared, sealing, parts, since_ns }
+        Now { repeats: self, shared, sealing, parts, hidden, since_ns }
     }
 
     /// Fills the head from the WAL. Repeats that were left out of the head are in the WAL all
@@ -103,6 +105,7 @@ impl Repeats {
                 shared,
                 sealing: Vec::new(),
                 parts: state.parts.clone(),
+                hidden: state.hidden.clone(),
                 since_ns: i64::MIN,
             };
             if state.active.head.add(record, &mut now).is_some_and(|added| added.entries > 0) {
@@ -159,6 +162,7 @@ impl Repeats {
     fn part_holds(
         &mut self,
         shared: &Shared,
+        hidden: &Hidden,
         part: &Part,
         id: StreamId,
         ts: Timestamp,
@@ -181,15 +185,24 @@ impl Repeats {
                 let times = buffer.times().get(rows.clone()).unwrap_or_default();
                 let from = rows.start + times.partition_point(|other| *other < ts.0);
                 let to = rows.start + times.partition_point(|other| *other <= ts.0);
-                let found = (from..to).any(|row| {
+                let found = (from..to).find(|row| {
+                    let row = *row;
                     buffer.line(row) == entry.line
                         && buffer.metadata_len(row) == entry.metadata_len
                         && (0..entry.metadata_len)
                             .map(|pair| buffer.metadata(row, pair))
                             .eq(entry.metadata())
                 });
-                if found {
-                    return Ok(true);
+                if let Some(row) = found {
+                    // What a delete request hides is not there for who sends it anew.
+                    let hiding = opened.table.streams.get(stream as usize).and_then(|row| {
+                        let mut hiding = hidden.of(&part.info, &row.tenant)?;
+                        hiding.set_stream(&row.tenant, &row.meta);
+                        Some(hiding)
+                    });
+                    if !hiding.is_some_and(|mut hiding| hiding.hides(buffer, row)) {
+                        return Ok(true);
+                    }
                 }
             }
         }
@@ -213,7 +226,9 @@ impl Elsewhere for Now<'_> {
             .filter(|part| part.info.created_ns >= self.since_ns)
             .any(|part| {
                 // A part that cannot be read cannot tell; a repeat is better than a loss.
-                self.repeats.part_holds(self.shared, part, id, ts, entry).unwrap_or_else(|error| {
+                let found =
+                    self.repeats.part_holds(self.shared, &self.hidden, part, id, ts, entry);
+                found.unwrap_or_else(|error| {
                     self.shared.note_fault(part, error);
                     false
                 })

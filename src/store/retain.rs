@@ -1,15 +1,20 @@
-//! What goes away and why: too old, too much, or too little space left. The decision is made
-//! from the list of parts alone.
+//! What goes away and why: too old, too much, or too little space left. For whole parts the
+//! decision is made from the list of parts alone; streams that are kept for another time than
+//! the rest are looked up in the tables of the parts.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::StoreError;
 use super::manifest::PartInfo;
-use super::options::Retention;
-use super::part::Part;
+use super::merge::{Input, LeaveOut};
+use super::options::{Retention, StreamRetention};
+use super::part::{Part, Table};
 use super::seal::day_name;
 use super::store::Store;
-use crate::model::Timestamp;
+use crate::model::{Labels, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -24,6 +29,8 @@ pub struct Retained {
     pub removed_parts: usize,
     pub removed_bytes: u64,
     pub removed_entries: u64,
+    /// Parts that went on without some of their streams.
+    pub rewritten_parts: usize,
 }
 
 /// Which parts go, oldest day first.
@@ -60,37 +67,65 @@ fn choose(
     gone
 }
 
+/// How long a stream is kept.
+fn age_of(retention: &Retention, labels: &Labels) -> Duration {
+    let means = |rule: &&StreamRetention| {
+        rule.matchers.iter().all(|m| m.matches(labels.get(&m.name).unwrap_or_default()))
+    };
+    let of_stream = retention.streams.iter().filter(means);
+    of_stream
+        .min_by_key(|rule| (Reverse(rule.priority), rule.age))
+        .map_or(retention.age, |rule| rule.age)
+}
+
+fn ns(age: Duration) -> i64 {
+    i64::try_from(age.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// What retention by stream makes of a part.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Expired {
+    /// Numbers of the streams in the part.
+    streams: HashSet<u32>,
+    all: bool,
+    /// When the next stream is past its time.
+    next_ns: Option<i64>,
+}
+
+/// A stream counts as old as the newest entry of the part, so that all that are kept equally
+/// long go at once and the part is written anew once for each length of time.
+fn expired(retention: &Retention, info: &PartInfo, table: &Table, now_ns: i64) -> Expired {
+    let mut found = Expired { all: true, ..Expired::default() };
+    for (stream, at) in table.streams.iter().zip(0u32..) {
+        let until_ns = info.last_ns.saturating_add(ns(age_of(retention, &stream.meta.labels)));
+        if until_ns < now_ns {
+            found.streams.insert(at);
+        } else {
+            found.all = false;
+            found.next_ns = Some(found.next_ns.map_or(until_ns, |next| next.min(until_ns)));
+        }
+    }
+    found
+}
+
 impl Store {
-    /// Removes what is past its time or does not fit, as seen at `now`.
+    /// Removes what is past its time or does not fit, as seen at `now`. Whole parts go first;
+    /// parts of which only some streams are past their time are written anew without them.
     pub fn retain_once(&self, now: Timestamp) -> Result<Retained, StoreError> {
         let shared = &self.shared;
         let folder = &shared.options.data_dir;
         let free_bytes = shared.files.free_bytes(folder).map_err(StoreError::io(folder))?;
         let wal_bytes = shared.wal_bytes();
         let infos = shared.manifest.lock().parts.clone();
-        let retention = &shared.options.retention;
-        let gone = choose(&infos, retention, now.0, wal_bytes, free_bytes);
-        if gone.is_empty() {
-            return Ok(Retained::default());
-        }
-        let is_gone = |id: u64| gone.iter().any(|(other, _)| *other == id);
-        let mut removed: Vec<Arc<Part>> = Vec::new();
-        shared.change_parts(
-            |manifest| manifest.parts.retain(|info| !is_gone(info.id)),
-            |state| {
-                let (out, rest): (Vec<Arc<Part>>, Vec<Arc<Part>>) =
-                    state.parts.iter().cloned().partition(|part| is_gone(part.info.id));
-                removed = out;
-                state.parts = Arc::new(rest);
-            },
-        )?;
+        // A part can go unread when not even the stream that is kept longest needs it.
+        let mut retention = shared.options.retention.clone();
+        let ages = retention.streams.iter().map(|rule| rule.age);
+        retention.age = ages.fold(retention.age, Duration::max);
+        let gone = choose(&infos, &retention, now.0, wal_bytes, free_bytes);
         let mut retained = Retained::default();
-        for part in removed {
-            shared.cache.forget(part.info.id);
-            retained.removed_parts += 1;
-            retained.removed_bytes += part.info.disk_bytes;
-            retained.removed_entries += part.info.entries;
-            part.doom();
+        if !gone.is_empty() {
+            let ids: Vec<u64> = gone.iter().map(|(id, _)| *id).collect();
+            self.remove_parts(&ids, &mut retained)?;
         }
         for reason in [Reason::Age, Reason::Bytes, Reason::FreeDisk] {
             let parts = gone.iter().filter(|(_, other)| *other == reason).count();
@@ -98,14 +133,86 @@ impl Store {
                 tracing::info!(?reason, parts, "removed old parts");
             }
         }
+        if !shared.options.retention.streams.is_empty() {
+            self.retain_streams(now, &mut retained)?;
+        }
         Ok(retained)
+    }
+
+    fn remove_parts(&self, ids: &[u64], retained: &mut Retained) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let mut removed: Vec<Arc<Part>> = Vec::new();
+        shared.change_parts(
+            |manifest| manifest.parts.retain(|info| !ids.contains(&info.id)),
+            |state| {
+                let (out, rest): (Vec<Arc<Part>>, Vec<Arc<Part>>) =
+                    state.parts.iter().cloned().partition(|part| ids.contains(&part.info.id));
+                removed = out;
+                state.parts = Arc::new(rest);
+            },
+        )?;
+        for part in removed {
+            shared.cache.forget(part.info.id);
+            retained.removed_parts += 1;
+            retained.removed_bytes += part.info.disk_bytes;
+            retained.removed_entries += part.info.entries;
+            part.doom();
+        }
+        Ok(())
+    }
+
+    fn retain_streams(&self, now: Timestamp, retained: &mut Retained) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let _one_at_a_time = shared.compacting.lock();
+        let parts = shared.state.read().parts.clone();
+        shared.expiry.lock().retain(|id, _| parts.iter().any(|part| part.info.id == *id));
+        let mut gone = Vec::new();
+        for part in parts.iter() {
+            let id = part.info.id;
+            if shared.expiry.lock().get(&id).is_some_and(|next_ns| *next_ns >= now.0) {
+                continue;
+            }
+            let mut input = match Input::new(shared, part) {
+                Ok(input) => input,
+                // It was moved aside and named; the others are looked at all the same.
+                Err(StoreError::Damaged { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let found =
+                expired(&shared.options.retention, &part.info, &input.opened.table, now.0);
+            if found.all {
+                gone.push(id);
+            } else if found.streams.is_empty() {
+                shared.expiry.lock().extend(found.next_ns.map(|next_ns| (id, next_ns)));
+            } else {
+                let streams = found.streams.len();
+                input.leave_out = LeaveOut { streams: found.streams, ..LeaveOut::default() };
+                let merged = self.rewrite(vec![input], part.info.deletes_seq, &|| true)?;
+                let entries = merged.map_or(0, |merged| merged.left_out);
+                retained.rewritten_parts += 1;
+                retained.removed_entries += entries;
+                shared.counters.expired(entries);
+                tracing::info!(
+                    part = id,
+                    day = part.info.day,
+                    streams,
+                    entries,
+                    "removed streams that are past their time"
+                );
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(reason = ?Reason::Age, parts = gone.len(), "removed old parts");
+        self.remove_parts(&gone, retained)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::model::Matcher;
 
     const DAY_NS: i64 = 86_400_000_000_000;
     const NOW: i64 = 1_795_132_800_000_000_000 + DAY_NS / 2;
@@ -124,6 +231,7 @@ mod tests {
                 streams: 1,
                 line_bytes: 1000,
                 disk_bytes: 100,
+                deletes_seq: 0,
             })
             .collect()
     }
@@ -134,9 +242,27 @@ mod tests {
     }
 
     #[test]
+    fn the_highest_priority_counts_for_a_stream() {
+        let rule = |app: &str, priority, days: u64| StreamRetention {
+            matchers: vec![Matcher::eq("app", app)],
+            priority,
+            age: Duration::from_secs(86_400 * days),
+        };
+        let retention = Retention {
+            streams: vec![rule("a", 1, 7), rule("a", 2, 30), rule("b", 1, 7), rule("b", 1, 3)],
+            ..Retention::default()
+        };
+        for (app, days) in [("a", 30), ("b", 3), ("c", 90)] {
+            let labels = Labels::from_pairs([("app", app)]);
+            assert_eq!(age_of(&retention, &labels), Duration::from_secs(86_400 * days), "{app}");
+        }
+    }
+
+    #[test]
     fn the_first_limit_reached_counts() {
         let keep = Retention {
             age: Duration::from_secs(86_400 * 90),
+            streams: Vec::new(),
             bytes_max: None,
             disk_free_min_bytes: 0,
             disk_free_stop_bytes: 0,

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::head_rows::HeadPlan;
 use self::part_rows::Buffers;
 use self::plan::PartPlan;
+use super::deletes::Active;
 use super::part::{Clauses, Part};
 use super::read::{
     Flow, LogRead, Order, ReadError, RowSink, ScanRequest, ScanStats, StreamMeta, StreamStats,
@@ -112,7 +113,8 @@ fn matches(tenant: &str, matchers: &[Matcher], of_tenant: &str, meta: &StreamMet
 
 enum Source {
     Head(Arc<HeadUnit>),
-    Part(Arc<Part>),
+    /// A part, and delete requests that may hide rows of it.
+    Part(Arc<Part>, Vec<Arc<Active>>),
 }
 
 /// Everything that may have rows of the range, by the end that is wanted first.
@@ -122,16 +124,19 @@ fn sources(shared: &Shared, request: &ScanRequest, stats: &mut ScanStats) -> Vec
     let mut parts: Vec<&Arc<Part>> =
         snapshot.parts.iter().filter(|part| part.touches(request.range)).collect();
     stats.parts_pruned += (all - parts.len()) as u64;
+    let of_part = |part: &Arc<Part>| {
+        Source::Part(part.clone(), snapshot.hidden.concerning(&part.info, &request.tenant))
+    };
     let mut sources: Vec<Source> = Vec::with_capacity(parts.len() + 3);
     match request.order {
         Order::Any | Order::NewestFirst => {
             sources.extend(snapshot.heads().rev().cloned().map(Source::Head));
             parts.sort_by_key(|part| std::cmp::Reverse(part.last()));
-            sources.extend(parts.into_iter().cloned().map(Source::Part));
+            sources.extend(parts.into_iter().map(of_part));
         }
         Order::OldestFirst => {
             parts.sort_by_key(|part| part.first());
-            sources.extend(parts.into_iter().cloned().map(Source::Part));
+            sources.extend(parts.into_iter().map(of_part));
             sources.extend(snapshot.heads().cloned().map(Source::Head));
         }
     }
@@ -184,12 +189,12 @@ fn one_by_one(
                     }
                 }
             }
-            Source::Part(part) => {
+            Source::Part(part, hidden) => {
                 if !progress.wants(part.first(), part.last()) {
                     progress.stats.parts_pruned += 1;
                     continue;
                 }
-                let plan = PartPlan::new(shared, &part, clauses, progress.request)?;
+                let plan = PartPlan::new(shared, &part, hidden, clauses, progress.request)?;
                 if one_part(shared, &plan, progress, buffers)? == Flow::Stop {
                     return Ok(Flow::Stop);
                 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::compact::relieve;
 use super::error::StoreError;
 use super::head::StreamRows;
 use super::manifest::PartInfo;
@@ -66,6 +67,7 @@ pub(super) fn run(shared: &Shared) {
         let oldest = shared.state.read().sealing.first().cloned();
         let failed = match oldest {
             Some(unit) => {
+                relieve(shared);
                 // Whatever the index does, the head must stay and be tried again.
                 let sealed = catch_unwind(AssertUnwindSafe(|| seal(shared, &unit)))
                     .unwrap_or_else(|_| Err(StoreError::Index("it panicked".to_owned())));
@@ -190,7 +192,11 @@ fn write_part(
     }
 }
 
-fn commit(shared: &Shared, unit: &Arc<HeadUnit>, infos: Vec<PartInfo>) -> Result<(), StoreError> {
+fn commit(shared: &Shared, unit: &Arc<HeadUnit>, mut infos: Vec<PartInfo>) -> Result<(), StoreError> {
+    // A delete request seals the head before it counts, so those that count by now came before
+    // these entries.
+    let deletes_seq = shared.deletes.lock().last_seq();
+    infos.iter_mut().for_each(|info| info.deletes_seq = deletes_seq);
     let parts: Vec<Arc<Part>> = infos
         .iter()
         .map(|info| Part::new(&shared.files, &shared.parts_folder(), info.clone()))

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::deletes::Hidden;
 use super::head::Head;
 use super::part::Part;
 
@@ -51,13 +52,11 @@ pub struct State {
     /// Frozen, waiting to become parts; oldest first.
     pub sealing: Vec<Arc<HeadUnit>>,
     pub parts: Arc<Vec<Arc<Part>>>,
+    /// Rows of the parts that delete requests hide.
+    pub hidden: Hidden,
 }
 
 impl State {
-    pub fn holds(&self, part: u64) -> bool {
-        self.parts.iter().any(|other| other.info.id == part)
-    }
-
     /// All heads, oldest first.
     pub fn heads(&self) -> impl DoubleEndedIterator<Item = &Arc<HeadUnit>> {
         self.sealing.iter().chain(std::iter::once(&self.active))

@@ -1,8 +1,9 @@
 //! The store as its users hold it: opening, appending, positions, closing.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
 
@@ -10,11 +11,12 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, oneshot};
 
 use super::counters::Counters;
+use super::deletes::{self, Book};
 use super::error::{AppendError, StoreError};
 use super::files::Files;
 use super::manifest::Manifest;
 use super::options::StoreOptions;
-use super::part::{Part, PartCache};
+use super::part::{Part, PartCache, PartFile};
 use super::read::ReadError;
 use super::recover::{quarantine_name, recover};
 use super::repeats::Repeats;
@@ -52,6 +54,12 @@ pub(super) struct Shared {
     pub degraded: Degraded,
     pub last_compaction_ns: AtomicI64,
     pub compacting: Mutex<()>,
+    /// The list of delete requests. Taken after `manifest` where both are needed.
+    pub deletes: Mutex<Book>,
+    /// Parts that were replaced and may still be read.
+    pub leaving: Mutex<Vec<Weak<PartFile>>>,
+    /// When the next stream of a part is past its time.
+    pub expiry: Mutex<HashMap<u64, i64>>,
     pub closing: AtomicBool,
     /// Dropped last, when nobody touches the folder any more.
     _lock: Box<dyn Any + Send + Sync>,
@@ -216,8 +224,12 @@ impl Store {
         let segment =
             Segment::create(&*files, &wal, recovered.next_segment).map_err(StoreError::io(&wal))?;
         recovered.unit.segments.lock().push(segment.number);
-        let state =
-            State { active: recovered.unit, sealing: Vec::new(), parts: Arc::new(recovered.parts) };
+        let state = State {
+            active: recovered.unit,
+            sealing: Vec::new(),
+            parts: Arc::new(recovered.parts),
+            hidden: deletes::at_start(&recovered.deletes, &options),
+        };
         let (pool, mut threads) =
             Pool::start(options.thresholds.scan_workers).map_err(StoreError::io(&folder))?;
         let shared = Arc::new(Shared {
@@ -234,6 +246,9 @@ impl Store {
             degraded: Degraded::default(),
             last_compaction_ns: AtomicI64::new(0),
             compacting: Mutex::new(()),
+            deletes: Mutex::new(recovered.deletes),
+            leaving: Mutex::default(),
+            expiry: Mutex::default(),
             closing: AtomicBool::new(false),
             _lock: lock,
             options,

@@ -9,12 +9,14 @@
 
 mod bits;
 mod builder;
+mod check;
 mod metadata;
 mod reader;
 mod section;
 mod shape;
 
 pub use builder::BlockBuilder;
+pub use check::is_sound;
 pub use reader::{BlockBuf, BuiltLines, Wanted};
 
 /// Rows of one stream inside a block; streams are numbered by the part.

@@ -22,6 +22,12 @@ pub struct Wanted {
     pub metadata: bool,
 }
 
+impl Wanted {
+    /// Everything, lines ready to be read.
+    pub const WHOLE: Wanted =
+        Wanted { lines: true, line_bytes: false, columns: false, metadata: true };
+}
+
 /// Lines of some rows of a block, put together out of shapes and columns.
 #[derive(Debug, Default)]
 pub struct BuiltLines(Built);

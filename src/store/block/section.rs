@@ -75,6 +75,11 @@ impl Section {
         Some(Section { compressed, stored: reader.u32()?, raw: reader.u32()?, crc: reader.u32()? })
     }
 
+    /// Whether the stored bytes are those that were written.
+    pub fn is_sound(&self, stored: &[u8]) -> bool {
+        crc32fast::hash(stored) == self.crc
+    }
+
     /// Fills `raw` with the content; `None` on damage.
     pub fn unpack(
         &self,

@@ -91,7 +91,7 @@ impl PartCache {
         Ok(terms)
     }
 
-    pub(super) fn index(&self, part: &Part, opened: &Opened) -> Result<Arc<PartIndex>, StoreError> {
+    pub fn index(&self, part: &Part, opened: &Opened) -> Result<Arc<PartIndex>, StoreError> {
         if let Some(Value::Index(index)) = self.get(part, Piece::Index) {
             return Ok(index);
         }

@@ -1,18 +1,20 @@
-//! Walks through all rows of a part in its order, one block in memory at a time.
+//! Walks through all rows of a part in its order. A block is read only when a row of it is
+//! looked at; before that it can be skipped or taken over as it is.
 
 use std::sync::Arc;
 
 use super::file::Opened;
+use super::table::BlockRow;
 use crate::model::Timestamp;
 use crate::store::block::{BlockBuf, Wanted};
 use crate::store::error::StoreError;
-use crate::store::read::StreamMeta;
 
 pub struct Cursor {
     opened: Arc<Opened>,
     stored: Vec<u8>,
     buffer: BlockBuf,
-    next_block: usize,
+    loaded: bool,
+    block: usize,
     run: usize,
     row: usize,
     run_end: usize,
@@ -21,27 +23,64 @@ pub struct Cursor {
 impl Cursor {
     pub fn new(opened: Arc<Opened>) -> Result<Cursor, StoreError> {
         let buffer = BlockBuf::new().map_err(|error| opened.damaged(error.to_string()))?;
-        let stored = Vec::new();
-        let mut cursor =
-            Cursor { opened, stored, buffer, next_block: 0, run: 0, row: 0, run_end: 0 };
-        cursor.settle()?;
+        let mut cursor = Cursor {
+            opened,
+            stored: Vec::new(),
+            buffer,
+            loaded: false,
+            block: 0,
+            run: 0,
+            row: 0,
+            run_end: 0,
+        };
+        cursor.settle();
         Ok(cursor)
     }
 
-    /// The stream of the current row; `None` at the end.
-    pub fn stream(&self) -> Option<(&Arc<str>, &StreamMeta)> {
-        let run = self.buffer.runs().get(self.run)?;
-        let row = self.opened.table.streams.get(run.stream as usize)?;
-        Some((&row.tenant, &row.meta))
+    pub fn opened(&self) -> &Arc<Opened> {
+        &self.opened
     }
 
-    /// Number of the current stream in this part.
+    /// The current block; `None` at the end.
+    pub fn block(&self) -> Option<&BlockRow> {
+        self.opened.table.blocks.get(self.block)
+    }
+
+    pub fn block_at(&self) -> usize {
+        self.block
+    }
+
+    pub fn is_at_block_start(&self) -> bool {
+        self.row == 0
+    }
+
+    /// Number of the current stream in this part; `None` at the end.
     pub fn stream_at(&self) -> Option<u32> {
-        self.buffer.runs().get(self.run).map(|run| run.stream)
+        self.block()?.runs.get(self.run).map(|run| run.stream)
     }
 
+    /// The time of the current row. Known for the first row of a block before it is read.
     pub fn ts(&self) -> Timestamp {
-        self.buffer.ts(self.row)
+        if self.loaded {
+            return self.buffer.ts(self.row);
+        }
+        self.block().and_then(|block| block.runs.get(self.run)).map_or(Timestamp::MAX, |r| r.first)
+    }
+
+    /// Reads the current block, unless that was done. Rows can be looked at then.
+    pub fn load(&mut self) -> Result<(), StoreError> {
+        if self.loaded {
+            return Ok(());
+        }
+        let Some(block) = self.opened.table.blocks.get(self.block) else { return Ok(()) };
+        self.opened.read_block(block, Wanted::WHOLE, &mut self.stored, &mut self.buffer)?;
+        self.loaded = true;
+        Ok(())
+    }
+
+    /// The current block, read, and the current row in it.
+    pub fn row(&self) -> (&BlockBuf, usize) {
+        (&self.buffer, self.row)
     }
 
     pub fn line(&self) -> &str {
@@ -52,31 +91,48 @@ impl Cursor {
         (0..self.buffer.metadata_len(self.row)).map(|at| self.buffer.metadata(self.row, at))
     }
 
-    pub fn advance(&mut self) -> Result<(), StoreError> {
+    /// To the next row of a block that was read.
+    pub fn advance(&mut self) {
         self.row += 1;
         if self.row >= self.run_end {
             self.run += 1;
-            self.settle()?;
+            self.settle();
         }
-        Ok(())
     }
 
-    /// Goes to the next row that exists, reading the next block when this one is done.
-    fn settle(&mut self) -> Result<(), StoreError> {
-        loop {
-            if let Some(run) = self.buffer.runs().get(self.run) {
-                self.run_end = self.row + run.rows as usize;
-                if run.rows > 0 {
-                    return Ok(());
+    /// To the first row of the next block.
+    pub fn skip_block(&mut self) {
+        self.start_block(self.block + 1);
+        self.settle();
+    }
+
+    /// The bytes of the current block as they are on disk, checksums compared.
+    pub fn stored_block(&mut self) -> Result<&[u8], StoreError> {
+        if let Some(block) = self.opened.table.blocks.get(self.block) {
+            self.opened.read_stored(block, &mut self.stored)?;
+        }
+        Ok(&self.stored)
+    }
+
+    fn start_block(&mut self, at: usize) {
+        self.block = at;
+        self.loaded = false;
+        (self.run, self.row, self.run_end) = (0, 0, 0);
+    }
+
+    /// Goes on to a run that has rows.
+    fn settle(&mut self) {
+        while let Some(block) = self.opened.table.blocks.get(self.block) {
+            match block.runs.get(self.run) {
+                Some(run) => {
+                    self.run_end = self.row + run.rows as usize;
+                    if run.rows > 0 {
+                        return;
+                    }
+                    self.run += 1;
                 }
-                self.run += 1;
-                continue;
+                None => self.start_block(self.block + 1),
             }
-            let Some(block) = self.opened.table.blocks.get(self.next_block) else { return Ok(()) };
-            let wanted = Wanted { lines: true, line_bytes: false, columns: false, metadata: true };
-            self.opened.read_block(block, wanted, &mut self.stored, &mut self.buffer)?;
-            self.next_block += 1;
-            (self.run, self.row) = (0, 0);
         }
     }
 }

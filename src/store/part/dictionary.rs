@@ -4,7 +4,8 @@
 use std::io;
 
 use memchr::memmem::Finder;
-use tantivy::InvertedIndexReader;
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocSet, InvertedIndexReader, TERMINATED};
 
 use crate::store::tokens::{Fold, Open};
 
@@ -65,6 +66,22 @@ impl BlockSet {
     }
 }
 
+/// Which terms of a field each block has. Takes 4 bytes for each term of a block.
+pub struct BlockTerms {
+    text: Vec<u8>,
+    of_blocks: Vec<Vec<u32>>,
+}
+
+impl BlockTerms {
+    pub fn of(&self, block: usize) -> impl Iterator<Item = &[u8]> {
+        self.of_blocks.get(block).into_iter().flatten().map(|at| {
+            let rest = self.text.get(*at as usize..).unwrap_or_default();
+            let end = memchr::memchr(END, rest).unwrap_or(rest.len());
+            rest.get(..end).unwrap_or_default()
+        })
+    }
+}
+
 /// The terms of a field: `END`, then each term with `END` behind it, in order.
 pub(super) struct Terms(Vec<u8>);
 
@@ -92,6 +109,28 @@ impl Terms {
 
     pub fn memory_bytes(&self) -> usize {
         self.0.capacity()
+    }
+
+    /// The terms of a field, block by block.
+    pub fn of_blocks(inverted: &InvertedIndexReader, blocks: usize) -> io::Result<BlockTerms> {
+        let mut of_blocks = vec![Vec::new(); blocks];
+        let mut text = vec![END];
+        let mut terms = inverted.terms().stream()?;
+        while terms.advance() {
+            let at = text.len() as u32;
+            text.extend_from_slice(terms.key());
+            text.push(END);
+            let mut postings =
+                inverted.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+            let mut block = postings.doc();
+            while block != TERMINATED {
+                if let Some(of_block) = of_blocks.get_mut(block as usize) {
+                    of_block.push(at);
+                }
+                block = postings.advance();
+            }
+        }
+        Ok(BlockTerms { text, of_blocks })
     }
 
     /// Gives terms that a piece fits into to `each`, until that answers `false`. Tells whether

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tantivy::directory::OwnedBytes;
@@ -14,7 +14,7 @@ use super::index::{PartIndex, TermField};
 use super::table::{BlockRow, IndexFile, Table};
 use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, OLDEST_VERSION, part_name};
 use crate::model::{TimeRange, Timestamp};
-use crate::store::block::{BlockBuf, Wanted};
+use crate::store::block::{BlockBuf, Wanted, is_sound};
 use crate::store::error::StoreError;
 use crate::store::files::{Files, ReadFile};
 use crate::store::filter;
@@ -26,6 +26,11 @@ use crate::store::varint::Reader;
 /// needed any more goes away with the last of them.
 pub struct Part {
     pub info: PartInfo,
+    file: Arc<PartFile>,
+}
+
+/// The file of a part, shared by everything that was ever known of it.
+pub struct PartFile {
     path: PathBuf,
     files: Arc<dyn Files>,
     doomed: AtomicBool,
@@ -40,11 +45,22 @@ impl fmt::Debug for Part {
 impl Part {
     pub fn new(files: &Arc<dyn Files>, parts: &Path, info: PartInfo) -> Arc<Part> {
         let path = parts.join(&info.day).join(part_name(info.id));
-        Arc::new(Part { info, path, files: files.clone(), doomed: AtomicBool::new(false) })
+        let doomed = AtomicBool::new(false);
+        Arc::new(Part { info, file: Arc::new(PartFile { path, files: files.clone(), doomed }) })
+    }
+
+    /// The same part, of which more is known now.
+    pub fn with_info(&self, info: PartInfo) -> Arc<Part> {
+        Arc::new(Part { info, file: self.file.clone() })
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.file.path
+    }
+
+    /// Ends when the last reader is gone.
+    pub fn watch(&self) -> Weak<PartFile> {
+        Arc::downgrade(&self.file)
     }
 
     pub fn first(&self) -> Timestamp {
@@ -67,15 +83,15 @@ impl Part {
     /// The file is removed when nobody reads it any more. Call only after the manifest has
     /// stopped listing the part.
     pub fn doom(&self) {
-        self.doomed.store(true, Ordering::Relaxed);
+        self.file.doomed.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn open(&self) -> Result<Opened, StoreError> {
-        Opened::open(&*self.files, &self.path)
+        Opened::open(&*self.file.files, &self.file.path)
     }
 }
 
-impl Drop for Part {
+impl Drop for PartFile {
     fn drop(&mut self) {
         if self.doomed.load(Ordering::Relaxed) {
             // A file that stays is removed at the next start, since nothing lists it.
@@ -188,7 +204,7 @@ impl Opened {
     }
 
     /// The bytes of a block's filter; `None` when it has none and any token may be in it.
-    pub(super) fn filter(&self, block: &BlockRow) -> Result<Option<Vec<u8>>, StoreError> {
+    pub fn filter(&self, block: &BlockRow) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(bytes) = block.filter_bytes else { return Ok(None) };
         let mut content = vec![0; bytes as usize];
         self.read_at(&mut content, block.filter_offset, "filter")?;
@@ -215,6 +231,17 @@ impl Opened {
             None => Ok(true),
             Some(bytes) if bytes.is_empty() => Ok(false),
             Some(bytes) => Ok(filter::Stored::read(&bytes).ok_or_else(damaged)?.may_hold(hash)),
+        }
+    }
+
+    /// Reads the bytes of a block as they are and compares the checksums in them.
+    pub fn read_stored(&self, block: &BlockRow, stored: &mut Vec<u8>) -> Result<(), StoreError> {
+        stored.resize(block.bytes as usize, 0);
+        self.read_at(stored, block.offset, "block")?;
+        if is_sound(stored) {
+            Ok(())
+        } else {
+            Err(self.damaged(format!("block at {}", block.offset)))
         }
     }
 

@@ -15,7 +15,7 @@ use tantivy::{
 };
 
 use super::bundle::Bundle;
-use super::dictionary::{BlockSet, Terms};
+use super::dictionary::{BlockSet, BlockTerms, Terms};
 use crate::store::error::StoreError;
 
 const META: &str = "meta.json";
@@ -188,6 +188,14 @@ impl PartIndex {
 
     pub(super) fn terms(&self, field: TermField) -> Result<Terms, StoreError> {
         Terms::collect(self.field(field)).map_err(|error| fault(&error))
+    }
+
+    /// What stands in the index for each block: tokens, and runs in filtered tokens.
+    pub fn terms_of_blocks(&self, blocks: usize) -> Result<[BlockTerms; 2], StoreError> {
+        let of = |field| {
+            Terms::of_blocks(self.field(field), blocks).map_err(|error| fault(&error))
+        };
+        Ok([of(TermField::Tokens)?, of(TermField::Runs)?])
     }
 
     /// Adds the blocks that have a term.

@@ -16,11 +16,11 @@ mod writer;
 
 pub use cache::PartCache;
 pub use cursor::Cursor;
-pub use dictionary::BlockSet;
-pub use file::{Opened, Part};
+pub use dictionary::{BlockSet, BlockTerms};
+pub use file::{Opened, Part, PartFile};
 pub use prune::Clauses;
-pub use table::{BlockRow, RunRow};
-pub use writer::{About, PartWriter};
+pub use table::{BlockRow, RunRow, StreamRow, Table};
+pub use writer::{About, PartWriter, StoredBlock};
 
 /// The last byte is the version of the format. Version 2 says more of blocks in the table, and
 /// its filters can be read in pieces.

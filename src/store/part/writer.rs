@@ -1,6 +1,8 @@
 //! Writes a part from rows that come sorted by (tenant, labels, time, arrival). Memory is
 //! bounded by one block, the filters and the index, however many rows come.
 
+mod copy;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use crate::store::filter;
 use crate::store::manifest::PartInfo;
 use crate::store::read::StreamMeta;
 use crate::store::tokens::TokenSet;
+
+pub use copy::StoredBlock;
 
 /// A block ends with its stream once it has this share of its size: blocks of one stream are
 /// left out more often and have fewer shapes.
@@ -127,6 +131,9 @@ impl PartWriter {
         if self.block.is_empty() {
             return Ok(());
         }
+        // Encoding takes the metadata.
+        let backslash = memchr::memchr(b'\\', self.block.text()).is_some();
+        let facts = Facts::new(backslash, self.block.metadata_names());
         self.encoded.clear();
         let mut encoded = std::mem::take(&mut self.encoded);
         let ends = self.block.encode(&mut encoded, &mut self.tokens).map_err(self.io())?;
@@ -145,8 +152,6 @@ impl PartWriter {
             index.add(&mut self.token_text, &mut self.run_text)?;
         }
 
-        let backslash = memchr::memchr(b'\\', self.block.text()).is_some();
-        let facts = Facts::new(backslash, self.block.metadata_names());
         let runs = self.run_rows();
         let (first, last) =
             runs.iter().fold((Timestamp::MAX, Timestamp::MIN), |(first, last), run| {
@@ -255,6 +260,7 @@ impl Table {
             streams: self.streams.len() as u64,
             line_bytes: runs().map(|run| run.line_bytes).sum(),
             disk_bytes,
+            deletes_seq: 0,
         }
     }
 }

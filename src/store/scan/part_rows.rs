@@ -1,13 +1,15 @@
 //! Rows out of parts.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::ops::Range;
 
 use super::Progress;
 use super::plan::{PartPlan, WantedBlock};
 use crate::model::Timestamp;
 use crate::store::block::{BlockBuf, BuiltLines, Wanted};
+use crate::store::deletes::Hiding;
 use crate::store::error::StoreError;
-use crate::store::part::{BlockRow, Opened};
+use crate::store::part::{BlockRow, Opened, StreamRow};
 use crate::store::read::{Column, Flow, ReadError, Rows, Shape, Shaped};
 use crate::store::store::Shared;
 
@@ -135,13 +137,17 @@ pub(super) fn scan_block(
     progress.check_cancel()?;
     let request = progress.request;
     let Some(block) = plan.opened.table.blocks.get(wanted.at) else { return Ok(Flow::Continue) };
-    let columns = Wanted {
+    let mut columns = Wanted {
         // Lengths of lines lie with the lines.
         lines: request.need_lines || request.need_line_bytes,
         line_bytes: request.need_line_bytes,
         columns: request.columns || !request.need_lines,
         metadata: request.need_metadata,
     };
+    if !plan.hidden.is_empty() {
+        // Delete requests look at whole rows.
+        columns = Wanted { line_bytes: columns.line_bytes, ..Wanted::WHOLE };
+    }
     progress.stats.bytes_compressed += plan
         .opened
         .read_block(block, columns, &mut buffers.stored, &mut buffers.block)
@@ -170,6 +176,22 @@ impl From<StoreError> for Fault {
     }
 }
 
+/// The first rows of some that are not hidden and lie side by side.
+fn visible(
+    hiding: Option<&mut Hiding>,
+    stream: &StreamRow,
+    span: (Timestamp, Timestamp),
+    block: &BlockBuf,
+    rows: Range<usize>,
+) -> Option<Range<usize>> {
+    let hiding = hiding.filter(|hiding| hiding.may_hide(&stream.tenant, &stream.meta, span));
+    let Some(hiding) = hiding else { return (!rows.is_empty()).then_some(rows) };
+    hiding.set_stream(&stream.tenant, &stream.meta);
+    let start = rows.clone().find(|row| !hiding.hides(block, *row))?;
+    let end = (start + 1..rows.end).find(|row| hiding.hides(block, *row));
+    Some(start..end.unwrap_or(rows.end))
+}
+
 fn block_rows(
     plan: &PartPlan,
     block: &BlockRow,
@@ -177,6 +199,9 @@ fn block_rows(
     buffer: &BlockBuf,
 ) -> Result<Flow, Fault> {
     let range = progress.request.range;
+    let mut hiding = plan.hiding();
+    let exposed =
+        progress.request.columns && progress.request.need_lines && plan.hidden.is_empty();
     let mut start = 0;
     for run in &block.runs {
         let end = start + run.rows as usize;
@@ -188,28 +213,36 @@ fn block_rows(
             continue;
         }
         let Some(stream) = plan.opened.table.streams.get(run.stream as usize) else { continue };
-        progress.stats.rows += (to - from) as u64;
-        // Of a run that is cut by the range, its share.
-        let bytes = u128::from(run.line_bytes) * (to - from) as u128 / u128::from(run.rows.max(1));
-        progress.spend(u64::try_from(bytes).unwrap_or(u64::MAX))?;
-        progress.note_stream(stream.meta.id);
-        let rows = BlockRows {
-            block: buffer,
-            from,
-            to,
-            exposed: progress.request.columns && progress.request.need_lines,
-            lines: OnceCell::new(),
-            scratch: RefCell::default(),
-            damaged: Cell::new(false),
-        };
-        let flow = progress.sink.rows(&stream.meta, &rows);
-        if rows.damaged.get() {
-            let what = format!("lines of the block at {}", block.offset);
-            return Err(StoreError::Damaged { path: plan.part.path().to_owned(), what }.into());
-        }
-        rows.give_back();
-        if flow? == Flow::Stop {
-            return Ok(Flow::Stop);
+        // Without delete requests that is all of it.
+        let mut rest = from..to;
+        while let Some(found) =
+            visible(hiding.as_mut(), stream, (run.first, run.last), buffer, rest.clone())
+        {
+            rest.start = found.end;
+            progress.stats.rows += found.len() as u64;
+            // Of a run that is cut by the range, its share.
+            let bytes =
+                u128::from(run.line_bytes) * found.len() as u128 / u128::from(run.rows.max(1));
+            progress.spend(u64::try_from(bytes).unwrap_or(u64::MAX))?;
+            progress.note_stream(stream.meta.id);
+            let rows = BlockRows {
+                block: buffer,
+                from: found.start,
+                to: found.end,
+                exposed,
+                lines: OnceCell::new(),
+                scratch: RefCell::default(),
+                damaged: Cell::new(false),
+            };
+            let flow = progress.sink.rows(&stream.meta, &rows);
+            if rows.damaged.get() {
+                let what = format!("lines of the block at {}", block.offset);
+                return Err(StoreError::Damaged { path: plan.part.path().to_owned(), what }.into());
+            }
+            rows.give_back();
+            if flow? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
         }
     }
     Ok(Flow::Continue)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::matches;
 use crate::model::{TimeRange, Timestamp};
+use crate::store::deletes::{Active, Hiding};
 use crate::store::part::{BlockSet, Clauses, Opened, Part, RunRow};
 use crate::store::read::{Order, ReadError, ScanRequest, ScanStats};
 use crate::store::store::Shared;
@@ -23,6 +24,8 @@ pub(super) struct PartPlan {
     pub opened: Arc<Opened>,
     range: TimeRange,
     selected: Vec<bool>,
+    /// Delete requests that may hide rows of it.
+    pub hidden: Vec<Arc<Active>>,
     /// In the order that was wished for.
     pub blocks: Vec<WantedBlock>,
     /// Every row of the selected streams lies in the range.
@@ -36,6 +39,7 @@ impl PartPlan {
     pub fn new(
         shared: &Shared,
         part: &Arc<Part>,
+        hidden: Vec<Arc<Active>>,
         clauses: &Clauses,
         request: &ScanRequest,
     ) -> Result<PartPlan, ReadError> {
@@ -49,12 +53,15 @@ impl PartPlan {
                 .map(|row| matches(&request.tenant, &request.matchers, &row.tenant, &row.meta))
                 .collect(),
             opened,
+            hidden,
             range: request.range,
             blocks: Vec::new(),
             whole: true,
             touched: false,
         };
         plan.find_blocks();
+        // What is left of it is nothing that a sink may keep.
+        plan.whole &= plan.hidden.is_empty();
         plan.touched = !plan.blocks.is_empty();
         if plan.touched && !clauses.is_empty() {
             plan.prune(shared, clauses).map_err(|error| shared.note_fault(part, error))?;
@@ -67,6 +74,11 @@ impl PartPlan {
             }
         }
         Ok(plan)
+    }
+
+    /// What is hidden, for one thread; `None` when nothing can be.
+    pub fn hiding(&self) -> Option<Hiding> {
+        Hiding::new(self.hidden.iter().cloned())
     }
 
     /// Counts what need not be read.

@@ -17,6 +17,7 @@ use super::head_rows::HeadPlan;
 use super::part_rows::{self, Buffers};
 use super::plan::{PartPlan, WantedBlock};
 use super::{Progress, Source, Tally};
+use crate::store::deletes::Active;
 use crate::store::part::{Clauses, Part};
 use crate::store::read::{Flow, ForkedSink, ReadError, RowSink, ScanRequest, ScanStats};
 use crate::store::store::Shared;
@@ -72,7 +73,7 @@ const LOOSE: usize = 1;
 #[derive(Default)]
 struct Queue {
     groups: [Group; 2],
-    unplanned: VecDeque<(usize, Arc<Part>)>,
+    unplanned: VecDeque<(usize, Arc<Part>, Vec<Arc<Active>>)>,
     planning: usize,
     /// By place of the part.
     plans: BTreeMap<usize, PartPlan>,
@@ -89,7 +90,7 @@ impl Queue {
 }
 
 enum Work {
-    Plan(usize, Arc<Part>),
+    Plan(usize, Arc<Part>, Vec<Arc<Active>>),
     Rows(usize, Task, Fork),
 }
 
@@ -137,11 +138,11 @@ pub(super) fn scan(
                 let pieces = (0..plan.pieces.len()).map(|at| Task::Head(plan.clone(), at));
                 queue.groups[LOOSE].tasks.extend(pieces);
             }
-            Source::Part(part) if progress.wants(part.first(), part.last()) => {
-                queue.unplanned.push_back((parts, part));
+            Source::Part(part, hidden) if progress.wants(part.first(), part.last()) => {
+                queue.unplanned.push_back((parts, part, hidden));
                 parts += 1;
             }
-            Source::Part(_) => progress.stats.parts_pruned += 1,
+            Source::Part(..) => progress.stats.parts_pruned += 1,
         }
     }
     let workers = shared.pool.workers();
@@ -375,11 +376,11 @@ impl Job {
 
     fn run(&self, work: Work, buffers: &mut Option<Buffers>) -> Result<Done, ReadError> {
         let (group, task, mut fork) = match work {
-            Work::Plan(place, part) => {
+            Work::Plan(place, part, hidden) => {
                 if self.request.cancel.is_cancelled() {
                     return Err(ReadError::Cancelled);
                 }
-                let plan = PartPlan::new(&self.shared, &part, &self.clauses, &self.request)?;
+                let plan = PartPlan::new(&self.shared, &part, hidden, &self.clauses, &self.request)?;
                 return Ok(Done::Plan(place, plan));
             }
             Work::Rows(group, task, fork) => (group, task, fork),
@@ -429,7 +430,7 @@ fn take(queue: &mut Queue, workers: usize) -> Option<Work> {
     if queue.plans.len() + queue.planning >= AHEAD * workers {
         return None;
     }
-    let (place, part) = queue.unplanned.pop_front()?;
+    let (place, part, hidden) = queue.unplanned.pop_front()?;
     queue.planning += 1;
-    Some(Work::Plan(place, part))
+    Some(Work::Plan(place, part, hidden))
 }

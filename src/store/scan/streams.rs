@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::matches;
 use crate::model::{Matcher, TimeRange, Timestamp};
+use crate::store::deletes::Hiding;
 use crate::store::part::{Part, RunRow};
 use crate::store::read::{ReadError, StreamStats};
 use crate::store::store::Shared;
@@ -32,7 +33,8 @@ pub(super) fn streams(
         }
     }
     for part in snapshot.parts.iter().filter(|part| part.touches(range)) {
-        of_part(shared, part, tenant, matchers, range, &mut found)?;
+        let hiding = snapshot.hidden.of(&part.info, tenant);
+        of_part(shared, part, hiding.as_ref(), tenant, matchers, range, &mut found)?;
     }
     Ok(merged(found))
 }
@@ -42,6 +44,7 @@ pub(super) fn streams(
 fn of_part(
     shared: &Shared,
     part: &Arc<Part>,
+    hiding: Option<&Hiding>,
     tenant: &str,
     matchers: &[Matcher],
     range: TimeRange,
@@ -77,6 +80,10 @@ fn of_part(
                 continue;
             };
             if !is_selected(run) {
+                continue;
+            }
+            let span = (run.first, run.last);
+            if hiding.is_some_and(|hiding| hiding.hides_all(&row.tenant, &row.meta, span)) {
                 continue;
             }
             let mut rows = u64::from(run.rows);
