@@ -119,6 +119,9 @@ impl PartWriter {
         if self.block.is_empty() {
             return Ok(());
         }
+        // First of all, as long as the block has everything.
+        let backslash = memchr::memchr(b'\\', self.block.text()).is_some();
+        let facts = Facts::new(backslash, self.block.metadata_names());
         self.tokens.fill(self.block.text_mut());
         let (token_text, run_text) = (&mut self.token_text, &mut self.run_text);
         let split = self.tokens.split(
@@ -135,8 +138,6 @@ impl PartWriter {
             index.add(&mut self.token_text, &mut self.run_text)?;
         }
 
-        let backslash = memchr::memchr(b'\\', self.block.text()).is_some();
-        let facts = Facts::new(backslash, self.block.metadata_names());
         let runs = self.run_rows();
         let (first, last) =
             runs.iter().fold((Timestamp::MAX, Timestamp::MIN), |(first, last), run| {
