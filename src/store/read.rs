@@ -226,7 +226,8 @@ pub trait RowSink {
     }
 
     /// Asked before the rows of a sealed part of which every row of the selected streams lies in
-    /// the requested range: `false` when the sink knows the result of this part already.
+    /// the requested range: `false` when the sink knows the result of this part already. Parts of
+    /// which few blocks are left to read may go unasked.
     fn begin_part(&mut self, part: PartKey) -> bool {
         let _ = part;
         true

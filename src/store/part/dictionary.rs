@@ -253,10 +253,11 @@ mod tests {
         let terms = Terms::new(text);
         for word in words.iter().step_by(97).chain(words.last()) {
             let lower = word.to_lowercase();
-            assert_eq!(found(&terms, word, Open::Neither, Fold::Exact), [word.clone()]);
-            assert_eq!(found(&terms, &lower, Open::Neither, Fold::Case), [word.clone()]);
-            assert_eq!(found(&terms, &lower[4..], Open::Left, Fold::Case), [word.clone()]);
-            assert_eq!(found(&terms, &word[..9], Open::Right, Fold::Exact), [word.clone()]);
+            let this = std::slice::from_ref(word);
+            assert_eq!(found(&terms, word, Open::Neither, Fold::Exact), this);
+            assert_eq!(found(&terms, &lower, Open::Neither, Fold::Case), this);
+            assert_eq!(found(&terms, &lower[4..], Open::Left, Fold::Case), this);
+            assert_eq!(found(&terms, &word[..9], Open::Right, Fold::Exact), this);
             assert!(found(&terms, &lower, Open::Neither, Fold::Exact).is_empty());
             assert!(found(&terms, &word[..9], Open::Left, Fold::Exact).is_empty());
         }
