@@ -25,6 +25,12 @@ pub const EXPORT_PAGE_LINES: usize = 50_000;
 pub const EXPORT_PAGE_BYTES: usize = 32 * 1024 * 1024;
 pub const EXPORT_INSTANT_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const CONTEXT_LINES_MAX: usize = 1_000;
+/// Label sets of pushes that are remembered with their text, and the longest such text: a few
+/// megabytes in all.
+pub const LABEL_TEXTS_MAX: usize = 4096;
+pub const LABEL_TEXT_BYTES_MAX: usize = 512;
+/// Label sets whose discovery and redaction are remembered, each.
+pub const STREAMS_REMEMBERED_MAX: usize = 4096;
 /// Query text (Loki: 131072 bytes).
 pub const QUERY_BYTES_MAX: usize = 128 * 1024;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, packed};
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use regex::Regex;
@@ -54,10 +54,46 @@ const AUTH_REGEX: &str = r"(?i)(\bauth(entication)? fail(ed|ure)|\bfailed (passw
 
 const PANIC_REGEX: &str = r#"(thread '[^']*'( \(\d+\))? panicked at|(^|")panic: |fatal error: (all goroutines|concurrent map|runtime:|stack overflow|out of memory|unexpected signal)|http: panic serving|Traceback \(most recent call last\)|Exception in thread "|OutOfMemoryError|StackOverflowError|UnhandledPromiseRejection|ERR_UNHANDLED_REJECTION|(?i:uncaught ?exception)|heap out of memory|segfault at)"#;
 
+/// Each of `AUTH_WORDS` holds one of these, in any case.
+const AUTH_PIECES: &[&str] = &["fai", "d cr", "d pa", "t pa", "d us"];
+
+/// Whatever `PANIC_REGEX` matches holds one of these as they are, or of the next in any case.
+const PANIC_PIECES: &[&str] = &[
+    "panic",
+    "tal error: ",
+    "Traceback",
+    "xception in thread",
+    "OfMemory",
+    "kOverflow",
+    "dPromise",
+    "UNHANDLED",
+    "p out of",
+    "fault at",
+];
+const PANIC_PIECES_ANY_CASE: &[&str] = &["nca"];
+
+/// All ways to write a word in small and capital letters.
+fn cases(word: &str) -> Vec<String> {
+    word.chars().fold(vec![String::new()], |all, letter| {
+        let mut forms = vec![letter.to_ascii_lowercase(), letter.to_ascii_uppercase()];
+        forms.dedup();
+        forms.iter().flat_map(|form| all.iter().map(move |start| format!("{start}{form}"))).collect()
+    })
+}
+
+/// Finds pieces many bytes at a time; `None` on processors without the instructions for it.
+fn pieces() -> Option<packed::Searcher> {
+    let any_case = AUTH_PIECES.iter().chain(PANIC_PIECES_ANY_CASE).flat_map(|word| cases(word));
+    let as_they_are = PANIC_PIECES.iter().map(ToString::to_string);
+    packed::Searcher::new(any_case.chain(as_they_are))
+}
+
 /// Counts what it is shown. Meant for one feeding thread; scrapes read beside it.
 pub struct DerivedMetrics {
     families: Families,
     services: Mutex<HashMap<String, ServiceCounters>>,
+    /// The first look at a line; most end here.
+    pieces: Option<packed::Searcher>,
     words: AhoCorasick,
     auth: Regex,
     panic: Regex,
@@ -124,6 +160,7 @@ impl DerivedMetrics {
         Ok(DerivedMetrics {
             families,
             services: Mutex::default(),
+            pieces: pieces(),
             words,
             auth: Regex::new(AUTH_REGEX).map_err(|error| error.to_string())?,
             panic: Regex::new(PANIC_REGEX).map_err(|error| error.to_string())?,
@@ -162,6 +199,12 @@ impl DerivedMetrics {
     }
 
     fn classify(&self, line: &str, sums: &mut Sums) {
+        if self.pieces.as_ref().is_none_or(|pieces| pieces.find(line).is_some()) {
+            self.classify_by_words(line, sums);
+        }
+    }
+
+    fn classify_by_words(&self, line: &str, sums: &mut Sums) {
         let (mut auth, mut panic) = (false, false);
         for found in self.words.find_overlapping_iter(line) {
             if found.pattern().as_usize() < AUTH_WORDS.len() {
@@ -223,6 +266,50 @@ mod tests {
         let mut sums = Sums::default();
         derived.classify(line, &mut sums);
         assert_eq!((sums.auth_failures, sums.panics), (auth_failures, panics), "{line}");
+    }
+
+    #[test]
+    fn every_auth_word_holds_a_piece() {
+        for word in AUTH_WORDS {
+            assert!(AUTH_PIECES.iter().any(|piece| word.contains(piece)), "{word}");
+        }
+        assert_eq!(cases("d u").len(), 4);
+        #[cfg(target_arch = "x86_64")]
+        assert!(pieces().is_some());
+    }
+
+    proptest::proptest! {
+        /// Lines put together from parts of what is looked for, in any case.
+        #[test]
+        fn the_first_look_changes_nothing(parts in proptest::collection::vec(
+            (0usize..AUTH_WORDS.len() + PANIC_WORDS.len() + 14, 0usize..20, 0u8..4), 1..5)
+        ) {
+            const MORE: &[&str] = &[
+                "thread 'main' panicked at x", "\"panic: ", "fatal error: runtime: x",
+                "http: panic serving", "Traceback (most recent call last)",
+                "Exception in thread \"x\"", "OutOfMemoryError", "StackOverflowError",
+                "UnhandledPromiseRejection", "ERR_UNHANDLED_REJECTION", "uncaught exception",
+                "segfault at", "invalid user x from y", "invalid credentials ",
+            ];
+            let words: Vec<&str> =
+                AUTH_WORDS.iter().chain(PANIC_WORDS).chain(MORE).copied().collect();
+            let mut line = String::new();
+            for (word, cut, case) in parts {
+                let word = words[word];
+                let word = &word[..word.len() - if cut < 4 { cut } else { 0 }];
+                line.push_str(&match case {
+                    0 => word.to_uppercase(),
+                    1 => word.to_lowercase(),
+                    _ => word.to_owned(),
+                });
+                line.push(' ');
+            }
+            let derived = DerivedMetrics::new(&Metrics::default()).unwrap();
+            let (mut fast, mut slow) = (Sums::default(), Sums::default());
+            derived.classify(&line, &mut fast);
+            derived.classify_by_words(&line, &mut slow);
+            proptest::prop_assert_eq!(fast, slow, "{}", line);
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub async fn pass(State(api): State<Arc<Api>>, mut request: Request, next: Next)
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
-    let response = match tenant(&api, request.headers(), &route) {
+    let response = match tenant(&api, request.headers(), &route, request.uri().query()) {
         Ok(tenant) => {
             request.extensions_mut().insert(Tenant(tenant));
             next.run(request).await
@@ -48,14 +48,29 @@ pub async fn pass(State(api): State<Arc<Api>>, mut request: Request, next: Next)
     response
 }
 
-/// With tenants off the header is ignored, as in Loki.
-fn tenant(api: &Api, headers: &HeaderMap, route: &str) -> Result<String, ApiError> {
+/// With tenants off the header is ignored, as in Loki. A tail may name its tenant in the URL: a
+/// browser cannot give a WebSocket headers of its own.
+fn tenant(
+    api: &Api,
+    headers: &HeaderMap,
+    route: &str,
+    url_query: Option<&str>,
+) -> Result<String, ApiError> {
     let needs_tenant = TENANT_ROUTES.iter().any(|prefix| route.starts_with(prefix))
         || route.ends_with("/_bulk");
     if !api.multi_tenant || !needs_tenant || route.ends_with("/buildinfo") {
         return Ok(TENANT_DEFAULT.to_owned());
     }
-    let id = headers.get(TENANT_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut id = headers
+        .get(TENANT_HEADER)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    if id.is_empty() && route.ends_with("/tail") {
+        let mut params = form_urlencoded::parse(url_query.unwrap_or_default().as_bytes());
+        let named = params.find(|(name, _)| name.eq_ignore_ascii_case(TENANT_HEADER));
+        id = named.map(|(_, value)| value.into_owned()).unwrap_or_default();
+    }
     if id.is_empty() {
         return Err(ApiError::new(axum::http::StatusCode::UNAUTHORIZED, "no org id"));
     }
@@ -65,5 +80,5 @@ fn tenant(api: &Api, headers: &HeaderMap, route: &str) -> Result<String, ApiErro
             "tenant ID {id:?} is not valid: use at most 150 letters, digits and ! - _ . * ' ( )"
         )));
     }
-    Ok(id.to_owned())
+    Ok(id)
 }

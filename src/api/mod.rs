@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod alertmanager;
 mod elastic;
 pub mod encode;
 mod error;
@@ -39,6 +40,7 @@ use crate::collect::push::{Item, PushError, Shape};
 use crate::config::Limits;
 use crate::limits;
 use crate::metrics::{Counters, Histograms, Metrics};
+use crate::notify;
 use crate::query::Engine;
 use crate::store::TailBatch;
 
@@ -113,6 +115,8 @@ pub struct Api {
     pub metrics: Metrics,
     pub clock: SharedClock,
     pub multi_tenant: bool,
+    pub notifier: notify::Handle,
+    started_at_ns: i64,
     counted: Counted,
     /// Queries that run at a time; more wait here instead of being refused.
     query_slots: Arc<Semaphore>,
@@ -135,6 +139,7 @@ pub struct Parts {
     pub metrics: Metrics,
     pub clock: SharedClock,
     pub multi_tenant: bool,
+    pub notifier: notify::Handle,
 }
 
 impl Api {
@@ -158,8 +163,10 @@ impl Api {
             control: parts.control,
             limits: parts.limits,
             metrics: parts.metrics,
+            started_at_ns: parts.clock.now_ns(),
             clock: parts.clock,
             multi_tenant: parts.multi_tenant,
+            notifier: parts.notifier,
             counted,
             query_slots: Arc::new(Semaphore::new(limits::QUERIES_AT_ONCE_MAX)),
             tails: AtomicUsize::new(0),
@@ -219,6 +226,16 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/api/prom/rules/{namespace}/{group}", get(rules::show).delete(rules::delete_group))
         .route("/prometheus/api/v1/rules", get(rules::prometheus_rules))
         .route("/prometheus/api/v1/alerts", get(rules::prometheus_alerts));
+    let alertmanager = Router::new()
+        .route("/api/v2/silences", get(alertmanager::silences).post(alertmanager::put_silence))
+        .route(
+            "/api/v2/silence/{id}",
+            get(alertmanager::silence).delete(alertmanager::expire_silence),
+        )
+        .route("/api/v2/alerts", get(alertmanager::alerts))
+        .route("/api/v2/alerts/groups", get(alertmanager::groups))
+        .route("/api/v2/receivers", get(alertmanager::receivers))
+        .route("/api/v2/status", get(alertmanager::status));
     let own = Router::new()
         .route("/ready", get(admin::ready))
         .route("/healthz", get(admin::healthz))
@@ -229,7 +246,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/loki/api/v1/status/buildinfo", get(admin::buildinfo))
         .route("/stockade/api/v1/status", get(admin::status))
         .route("/runbooks/{alert}", get(rules::runbook));
-    let mut router = Router::new().merge(queries).merge(ruler).merge(own);
+    let mut router = Router::new().merge(queries).merge(ruler).merge(alertmanager).merge(own);
     for asset in crate::ui::ASSETS {
         let path = format!("/{}", asset.path);
         // Clients of Elasticsearch ask at the root who is there.

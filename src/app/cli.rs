@@ -251,6 +251,10 @@ pub struct BenchArgs {
     /// Push nothing, run the queries over the last `--hours`
     #[arg(long)]
     pub queries_only: bool,
+    /// Queries to run instead of the built-in ones, for servers with another language: on each
+    /// line a name, a path and its parameters as KEY=VALUE, parted by tabs
+    #[arg(long, value_name = "FILE")]
+    pub queries: Option<PathBuf>,
     /// Seed of the generator: the same seed gives the same lines
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -164,6 +164,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         metrics,
         clock,
         multi_tenant: loaded.config.server.multi_tenant,
+        notifier: notify.clone(),
     });
     let server = tokio::spawn(serve_http(listener, api::router(api), stopping.clone()));
     let (stop_sources, sources_stopping) = watch::channel(false);

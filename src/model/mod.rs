@@ -5,6 +5,7 @@ mod entry;
 mod labels;
 mod matcher;
 mod quote;
+mod recent;
 mod text;
 mod time;
 
@@ -13,5 +14,6 @@ pub use entry::{Batch, Changes, Entry, Metadata, Position, StreamBatch, TENANT_D
 pub use labels::{Labels, LabelsError, StreamId};
 pub use matcher::{MatchOp, Matcher};
 pub use quote::{quote, unquote};
+pub use recent::Recent;
 pub use text::Text;
 pub use time::{TimeRange, Timestamp};

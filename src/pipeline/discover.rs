@@ -2,8 +2,13 @@
 //! `detected_level` to each entry. Same rules, same order, same results; Grafana's Logs Drilldown
 //! is built on both. Runs over every line that comes in, so nothing here allocates for a line.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use crate::config::Limits;
-use crate::model::{Batch, Labels, Metadata, Text};
+use crate::limits::STREAMS_REMEMBERED_MAX;
+use crate::model::{Batch, Labels, Metadata, Recent, Text};
 use crate::text::logfmt::{Pair, Scanner};
 
 use super::json_scan::{Flow, Kind, looks_like_object, members};
@@ -26,6 +31,16 @@ pub struct Discover {
     level_fields: Vec<String>,
     /// Metadata names are compared with the fields only when their lengths occur among them.
     level_lengths: u32,
+    /// What was found for labels seen lately.
+    known: Arc<Mutex<Recent<Labels, OfStream>>>,
+}
+
+/// What the labels of a stream give to all its entries.
+#[derive(Debug, Clone)]
+struct OfStream {
+    /// The labels with `service_name`, if that had to be added.
+    labels: Option<Labels>,
+    level: Option<Text>,
 }
 
 impl Default for Discover {
@@ -51,22 +66,33 @@ impl Discover {
             service_labels: limits.discover_service_name.clone(),
             level_fields,
             level_lengths,
+            known: Arc::new(Mutex::new(Recent::new(STREAMS_REMEMBERED_MAX))),
         }
     }
 
     /// Adds both to all streams and entries of a batch.
     pub fn run(&self, batch: &mut Batch) {
         for stream in &mut batch.streams {
-            let level_label = self.level_label(&stream.labels);
+            let OfStream { labels, level } = self.of_stream(&stream.labels);
             if !self.level_fields.is_empty() {
                 for entry in &mut stream.entries {
-                    self.add_level(level_label.as_ref(), &mut entry.metadata, &entry.line);
+                    self.add_level(level.as_ref(), &mut entry.metadata, &entry.line);
                 }
             }
-            if let Some(labels) = self.service_name(&stream.labels) {
+            if let Some(labels) = labels {
                 stream.labels = labels;
             }
         }
+    }
+
+    fn of_stream(&self, labels: &Labels) -> OfStream {
+        if let Some(found) = self.known.lock().get(labels) {
+            return found;
+        }
+        let found =
+            OfStream { labels: self.service_name(labels), level: self.level_label(labels) };
+        self.known.lock().put(labels.clone(), found.clone());
+        found
     }
 
     /// The labels with `service_name`; `None` when they have one or discovery is off.
@@ -99,6 +125,8 @@ impl Discover {
             None => self.level_of_entry(metadata, line),
         };
         if !found.is_empty() {
+            // Most entries have no other pair, and a vector grows by four at a time.
+            metadata.reserve_exact(1);
             metadata.push((DETECTED_LEVEL_NAME, found));
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 
 use super::action::{self, HASH_KEY_BYTES_MIN, HashKey};
@@ -17,8 +18,9 @@ use super::rule::{Finder, Rule};
 use super::{Redacted, RuleSet};
 use crate::config::redaction::{RawAction, RawDetector, RawRedaction, RawRule};
 use crate::config::{Diagnostic, Spanned, unknown};
+use crate::limits::STREAMS_REMEMBERED_MAX;
 use crate::metrics::{Counters, Metrics};
-use crate::model::{Batch, Changes, Entry, Labels, Metadata, StreamBatch, Text};
+use crate::model::{Batch, Changes, Entry, Labels, Metadata, Recent, StreamBatch, Text};
 
 /// What stands for a line that could not be redacted.
 const ERROR_LINE: &str = "<redaction-error>";
@@ -68,6 +70,8 @@ pub struct Redactor {
     keys: Arc<PemStreams>,
     key_label: String,
     key_rule: Option<u16>,
+    /// Label sets in which nothing was found, and nothing counted.
+    clean_labels: Mutex<Recent<Labels, ()>>,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -167,6 +171,7 @@ impl Redactor {
                 .and_then(|index| engine.rules.get(index))
                 .map_or_else(|| "private-key".to_owned(), |rule| rule.label.clone()),
             key_rule: pem.and_then(|index| u16::try_from(index).ok()),
+            clean_labels: Mutex::new(Recent::new(STREAMS_REMEMBERED_MAX)),
             engine,
         })
     }
@@ -422,6 +427,19 @@ impl Redactor {
 
     /// Labels cannot drop a line; a value that would is replaced.
     fn labels(&self, labels: &Labels, tally: &mut Tally) -> Labels {
+        if self.clean_labels.lock().get(labels).is_some() {
+            return labels.clone();
+        }
+        let counted = |tally: &Tally| tally.rules.iter().sum::<u64>() + tally.errors;
+        let before = counted(tally);
+        let redacted = self.labels_anew(labels, tally);
+        if redacted == *labels && counted(tally) == before {
+            self.clean_labels.lock().put(labels.clone(), ());
+        }
+        redacted
+    }
+
+    fn labels_anew(&self, labels: &Labels, tally: &mut Tally) -> Labels {
         let mut changed = false;
         let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(labels.len());
         for (name, value) in labels.iter() {

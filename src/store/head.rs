@@ -3,42 +3,23 @@
 
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use parking_lot::RwLock;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
+pub use super::head_stream::EntryRef;
+use super::head_stream::HeadStream;
 use super::read::StreamMeta;
 use super::wal::{EntryView, Record};
 use crate::model::{StreamId, TimeRange, Timestamp};
 
-/// Where an entry lies: a record of the head and a place in it.
-#[derive(Debug, Clone, Copy)]
-pub struct EntryRef {
-    pub ts: Timestamp,
-    record: u32,
-    at: u32,
-}
-
-/// Hashes of entries, to find exact repeats. Built for a stream when the first entry comes
-/// that is not newer than all before it, so streams in order never pay for it.
-type Seen = HashTable<(u64, u32)>;
-
-#[derive(Debug)]
-struct HeadStream {
-    meta: StreamMeta,
-    tenant: Arc<str>,
-    refs: Vec<EntryRef>,
-    first: Timestamp,
-    last: Timestamp,
-    line_bytes: u64,
-    sorted: bool,
-    seen: Option<Seen>,
-}
-
 #[derive(Debug, Default)]
 struct Inner {
     records: Vec<Record>,
-    by_id: HashMap<StreamId, usize>,
+    by_id: HashMap<StreamId, u32>,
+    /// Streams by their labels as records have them, so that the labels of a stream that is
+    /// known are not read again with every batch.
+    by_label_bytes: HashMap<u128, (StreamId, u32)>,
     streams: Vec<HeadStream>,
     totals: Totals,
 }
@@ -100,56 +81,6 @@ pub struct HeadStats {
     pub last: Timestamp,
 }
 
-fn entry_hash(ts: Timestamp, line: &str) -> u64 {
-    xxh3_64_with_seed(line.as_bytes(), ts.0 as u64)
-}
-
-impl HeadStream {
-    fn hold(&self, records: &[Record], hash: u64, ts: Timestamp, entry: &EntryView<'_>) -> bool {
-        self.seen.as_ref().is_some_and(|seen| {
-            seen.find(hash, |(other_hash, at)| {
-                *other_hash == hash
-                    && self.refs.get(*at as usize).is_some_and(|other| {
-                        other.ts == ts
-                            && records
-                                .get(other.record as usize)
-                                .is_some_and(|record| record.entry(other.at).same_as(entry))
-                    })
-            })
-            .is_some()
-        })
-    }
-
-    fn note(&mut self, hash: u64) {
-        let at = self.refs.len() as u32;
-        if let Some(seen) = &mut self.seen {
-            seen.insert_unique(hash, (hash, at), |(hash, _)| *hash);
-        }
-    }
-
-    fn start_noting(&mut self, records: &[Record]) {
-        let mut seen = Seen::with_capacity(self.refs.len() * 2);
-        for (at, entry) in self.refs.iter().enumerate() {
-            let hash = entry_hash(entry.ts, records[entry.record as usize].entry(entry.at).line);
-            seen.insert_unique(hash, (hash, at as u32), |(hash, _)| *hash);
-        }
-        self.seen = Some(seen);
-    }
-
-    fn range(&self, range: TimeRange) -> Vec<EntryRef> {
-        if self.sorted {
-            let from = self.refs.partition_point(|entry| entry.ts < range.start);
-            let to = self.refs.partition_point(|entry| entry.ts < range.end);
-            self.refs.get(from..to).unwrap_or_default().to_vec()
-        } else {
-            let mut refs: Vec<EntryRef> =
-                self.refs.iter().filter(|entry| range.contains(entry.ts)).copied().collect();
-            refs.sort_by_key(|entry| entry.ts);
-            refs
-        }
-    }
-}
-
 impl Head {
     /// Adds the entries of a record; they can be queried when this returns, all at once.
     /// `None` when the record is not well-formed, which `Record` rules out.
@@ -161,52 +92,52 @@ impl Head {
         inner.records.push(record.clone());
         let mut walk = record.walk()?;
         let tenant: Arc<str> = walk.tenant.into();
+        let seed = xxh3_64(tenant.as_bytes());
         let mut stream_at = 0;
         while let Some(mut entries) = walk.next_stream()? {
-            let id = entries.labels.stream_id(&tenant);
+            let key = xxh3_128_with_seed(entries.label_bytes, seed);
+            let mut known = inner.by_label_bytes.get(&key).copied();
+            let mut unknown = None;
+            let id = match known {
+                Some((id, _)) => id,
+                None => {
+                    let labels = entries.labels()?;
+                    let id = labels.stream_id(&tenant);
+                    known = inner.by_id.get(&id).map(|at| (id, *at));
+                    unknown = Some(labels);
+                    id
+                }
+            };
             let newest = elsewhere.newest(id);
-            let mut at = inner.by_id.get(&id).copied();
             let mut entry_at = 0;
             while let Some(place) = entries.next_entry()? {
                 let entry = record.entry(place.at);
                 let ts = place.ts;
-                if newest.is_some_and(|newest| ts <= newest) && elsewhere.holds(id, ts, &entry) {
+                let mut repeat =
+                    newest.is_some_and(|newest| ts <= newest) && elsewhere.holds(id, ts, &entry);
+                if !repeat {
+                    let at = match known {
+                        Some((_, at)) => at,
+                        None => {
+                            let labels = unknown.take()?;
+                            let at = u32::try_from(inner.streams.len()).ok()?;
+                            let meta = StreamMeta { id, labels };
+                            inner.streams.push(HeadStream::new(meta, tenant.clone(), ts));
+                            inner.by_id.insert(id, at);
+                            inner.by_label_bytes.insert(key, (id, at));
+                            known = Some((id, at));
+                            at
+                        }
+                    };
+                    let stream = inner.streams.get_mut(at as usize)?;
+                    let of = EntryRef { ts, record: record_at, at: place.at };
+                    repeat = !stream.add(&inner.records, of, &entry);
+                }
+                if repeat {
                     added.repeats.push((stream_at, entry_at));
                     entry_at += 1;
                     continue;
                 }
-                let at = *at.get_or_insert_with(|| {
-                    inner.streams.push(HeadStream {
-                        meta: StreamMeta { id, labels: entries.labels.clone() },
-                        tenant: tenant.clone(),
-                        refs: Vec::new(),
-                        first: ts,
-                        last: Timestamp::MIN,
-                        line_bytes: 0,
-                        sorted: true,
-                        seen: None,
-                    });
-                    inner.by_id.insert(id, inner.streams.len() - 1);
-                    inner.streams.len() - 1
-                });
-                let stream = &mut inner.streams[at];
-                if ts <= stream.last && !stream.refs.is_empty() && stream.seen.is_none() {
-                    stream.start_noting(&inner.records);
-                }
-                if stream.seen.is_some() {
-                    let hash = entry_hash(ts, entry.line);
-                    if ts <= stream.last && stream.hold(&inner.records, hash, ts, &entry) {
-                        added.repeats.push((stream_at, entry_at));
-                        entry_at += 1;
-                        continue;
-                    }
-                    stream.note(hash);
-                }
-                stream.sorted &= ts >= stream.last;
-                stream.first = stream.first.min(ts);
-                stream.last = stream.last.max(ts);
-                stream.line_bytes += entry.line.len() as u64;
-                stream.refs.push(EntryRef { ts, record: record_at, at: place.at });
                 let metadata: usize = entry.metadata().map(|(n, v)| n.len() + v.len()).sum();
                 inner.totals.bytes += (entry.line.len() + metadata) as u64;
                 inner.totals.span = Some(match inner.totals.span {
@@ -246,19 +177,10 @@ impl Head {
     /// Whether exactly this entry is here. Reads the stream's entries of that time.
     pub fn holds(&self, id: StreamId, ts: Timestamp, entry: &EntryView<'_>) -> bool {
         let inner = self.inner.read();
-        let Some(stream) = inner.by_id.get(&id).and_then(|at| inner.streams.get(*at)) else {
+        let Some(stream) = inner.by_id.get(&id).and_then(|at| inner.streams.get(*at as usize)) else {
             return false;
         };
-        if stream.seen.is_some() {
-            return stream.hold(&inner.records, entry_hash(ts, entry.line), ts, entry);
-        }
-        let from = stream.refs.partition_point(|other| other.ts < ts);
-        stream.refs.iter().skip(from).take_while(|other| other.ts == ts).any(|other| {
-            inner
-                .records
-                .get(other.record as usize)
-                .is_some_and(|record| record.entry(other.at).same_as(entry))
-        })
+        stream.holds(&inner.records, ts, entry)
     }
 
     /// Copies out the references of matching streams, so that a scan holds no lock.
@@ -291,17 +213,11 @@ impl Head {
         let mut all: Vec<StreamRows> = inner
             .streams
             .iter()
-            .map(|stream| {
-                let mut refs = stream.refs.clone();
-                if !stream.sorted {
-                    refs.sort_by_key(|entry| entry.ts);
-                }
-                StreamRows {
-                    meta: stream.meta.clone(),
-                    tenant: stream.tenant.clone(),
-                    refs,
-                    records: records.clone(),
-                }
+            .map(|stream| StreamRows {
+                meta: stream.meta.clone(),
+                tenant: stream.tenant.clone(),
+                refs: stream.sorted(),
+                records: records.clone(),
             })
             .collect();
         all.sort_by(|a, b| (&a.tenant, &a.meta.labels).cmp(&(&b.tenant, &b.meta.labels)));

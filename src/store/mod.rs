@@ -9,6 +9,7 @@ mod error;
 mod files;
 mod filter;
 mod head;
+mod head_stream;
 mod manifest;
 mod options;
 mod part;

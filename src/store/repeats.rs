@@ -150,7 +150,7 @@ impl Repeats {
         } else {
             BlockBuf::new().map_err(StoreError::io(part.path()))?
         };
-        let wanted = Wanted { lines: true, metadata: true };
+        let wanted = Wanted { lines: true, line_bytes: false, columns: false, metadata: true };
         opened.read_block(row, wanted, &mut self.stored, &mut buffer)?;
         self.blocks.push(OpenBlock { part: part.info.id, block: at, buffer });
         Ok(self.blocks.last().map(|open| &open.buffer))

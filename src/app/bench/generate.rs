@@ -80,6 +80,26 @@ impl Generator {
         self.end_ns
     }
 
+    /// A trace id from the middle of what this seed makes.
+    pub fn a_trace_id(seed: u64, span_ns: i64, total_bytes: u64) -> Option<String> {
+        let mut generator = Generator::new(seed, span_ns, total_bytes);
+        let mut line = String::new();
+        let mut made = 0_u64;
+        loop {
+            line.clear();
+            generator.line(&mut line);
+            made += line.len() as u64;
+            if made >= total_bytes / 2
+                && let Some((_, rest)) = line.split_once("\"trace_id\":\"")
+            {
+                return rest.get(..32).map(str::to_owned);
+            }
+            if made >= total_bytes {
+                return None;
+            }
+        }
+    }
+
     /// The next push of about `bytes` of line; `None` when everything has been made.
     pub fn batch(&mut self, bytes: usize) -> Option<Batch> {
         if self.left_bytes == 0 {

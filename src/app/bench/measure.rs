@@ -3,10 +3,16 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 pub struct Process(u32);
+
+const SETTLE_SECONDS_MAX: u32 = 60;
+/// A process that takes no more than this a second, for so many seconds, is at rest.
+const QUIET_CPU_SECS: f64 = 0.03;
+const QUIET_SECONDS: u32 = 5;
 
 /// The kernel counts CPU time in these; it is 100 on every Linux that matters.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -25,6 +31,23 @@ impl Process {
             stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
         Ok((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
+    }
+
+    /// User and system time once the process has nothing to do any more: what it merges and seals
+    /// after the last push is work of the pushes, too.
+    pub async fn settled_cpu_secs(&self) -> anyhow::Result<f64> {
+        let mut used = self.cpu_secs()?;
+        let mut quiet = 0;
+        for _ in 0..SETTLE_SECONDS_MAX {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = self.cpu_secs()?;
+            quiet = if now - used <= QUIET_CPU_SECS { quiet + 1 } else { 0 };
+            used = now;
+            if quiet == QUIET_SECONDS {
+                break;
+            }
+        }
+        Ok(used)
     }
 
     pub fn peak_rss_bytes(&self) -> anyhow::Result<u64> {

@@ -30,8 +30,18 @@ pub fn bench(args: &BenchArgs) -> Result<(), Exit> {
             push_all(args, &generator, process.as_ref()).await?;
         }
         let end_ns = generator.lock().map(|g| g.end_ns()).unwrap_or_default();
-        let range = (end_ns - span_ns, end_ns);
-        queries::run(&args.server.addr, args.path_prefix.as_deref(), range, args.query_runs).await
+        let pushed = queries::Pushed {
+            start_ns: end_ns - span_ns,
+            end_ns,
+            trace_id: Generator::a_trace_id(args.seed, span_ns, total_bytes)
+                .context("the mix is too short to hold a trace id")?,
+        };
+        let queries = match &args.queries {
+            Some(path) => queries::read(path)?,
+            None => queries::built_in(),
+        };
+        let prefix = args.path_prefix.as_deref();
+        queries::run(&args.server.addr, prefix, &queries, &pushed, args.query_runs).await
     })?;
     print_line(&report)?;
     if let Some(folder) = &args.data_dir {
@@ -88,8 +98,14 @@ async fn push_all(
     let lines = lines.load(Ordering::Relaxed);
     print_line(&format!("pushed: {sent:.1} MB of line, {lines} lines, {secs:.1} s"))?;
     if let (Some(process), Some(before)) = (process, before) {
+        let rate = |cpu: f64| sent / cpu.max(0.01);
         let cpu = process.cpu_secs()? - before;
-        print_line(&format!("server: {cpu:.2} CPU s, {:.1} MB per CPU s", sent / cpu.max(0.01)))?;
+        print_line(&format!("server: {cpu:.2} CPU s while pushed, {:.1} MB per CPU s", rate(cpu)))?;
+        let cpu = process.settled_cpu_secs().await? - before;
+        print_line(&format!(
+            "server: {cpu:.2} CPU s until settled, {:.1} MB per CPU s",
+            rate(cpu)
+        ))?;
         print_line(&format!("server: peak RSS {:.0} MB", process.peak_rss_bytes()? as f64 / 1e6))?;
     }
     Ok(())

@@ -1,9 +1,12 @@
 //! Queries over what was pushed: medians of wall time as a client sees it.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+
+use crate::limits;
 
 /// Name, query, and whether it is a log query (with its limit) or a metric query of 60 steps.
 const QUERIES: &[(&str, &str, Option<u32>)] = &[
@@ -37,54 +40,136 @@ const QUERIES: &[(&str, &str, Option<u32>)] = &[
     ),
 ];
 
+/// A request: what it is called, its path, its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    name: String,
+    path: String,
+    params: Vec<(String, String)>,
+}
+
+/// What was pushed, so that queries find it.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    pub start_ns: i64,
+    pub end_ns: i64,
+    /// A trace id from the middle of it, so that finding it is honest work.
+    pub trace_id: String,
+}
+
+/// The built-in queries, in LogQL.
+pub fn built_in() -> Vec<Query> {
+    let of = |(name, query, limit): &(&str, &str, Option<u32>)| Query {
+        name: (*name).to_owned(),
+        path: "/loki/api/v1/query_range".to_owned(),
+        params: [
+            ("query", (*query).to_owned()),
+            ("start", "{start_ns}".to_owned()),
+            ("end", "{end_ns}".to_owned()),
+            ("step", "{step_s}".to_owned()),
+            ("limit", limit.unwrap_or(100).to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec(),
+    };
+    QUERIES.iter().map(of).collect()
+}
+
+/// Reads queries from a file; empty lines and lines that start with `#` are skipped.
+pub fn read(path: &Path) -> anyhow::Result<Vec<Query>> {
+    let about = || format!("reading queries from {}", path.display());
+    let bytes = std::fs::metadata(path).with_context(about)?.len();
+    if bytes > limits::RULE_FILE_BYTES_MAX as u64 {
+        bail!("{}: {bytes} bytes are too many for a list of queries", path.display());
+    }
+    parse(&std::fs::read_to_string(path).with_context(about)?)
+        .with_context(|| path.display().to_string())
+}
+
+fn parse(text: &str) -> anyhow::Result<Vec<Query>> {
+    let mut queries = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let mut fields = line.split('\t').filter(|field| !field.is_empty());
+        let (Some(name), Some(path)) = (fields.next(), fields.next()) else {
+            bail!("line {}: write a name, a path and KEY=VALUE, parted by tabs", at + 1);
+        };
+        let params = fields
+            .map(|field| {
+                let (name, value) = field
+                    .split_once('=')
+                    .with_context(|| format!("line {}: `{field}` is not KEY=VALUE", at + 1))?;
+                Ok((name.to_owned(), value.to_owned()))
+            })
+            .collect::<anyhow::Result<Vec<(String, String)>>>()?;
+        queries.push(Query { name: name.to_owned(), path: path.to_owned(), params });
+    }
+    if queries.is_empty() {
+        bail!("there is no query in it");
+    }
+    Ok(queries)
+}
+
+impl Pushed {
+    /// Steps of a sixtieth of the span.
+    fn step_secs(&self) -> i64 {
+        ((self.end_ns - self.start_ns) / 60 / 1_000_000_000).max(1)
+    }
+
+    fn fill(&self, value: &str) -> String {
+        value
+            .replace("{start_ns}", &self.start_ns.to_string())
+            .replace("{end_ns}", &self.end_ns.to_string())
+            .replace("{step_s}", &self.step_secs().to_string())
+            .replace("TRACE", &self.trace_id)
+    }
+}
+
 /// Runs every query and gives a table of medians in milliseconds.
 pub async fn run(
     base: &str,
     path_prefix: Option<&str>,
-    (start_ns, end_ns): (i64, i64),
+    queries: &[Query],
+    pushed: &Pushed,
     runs: usize,
 ) -> anyhow::Result<String> {
-    let url = format!(
-        "{}{}/loki/api/v1/query_range",
-        base.trim_end_matches('/'),
-        path_prefix.unwrap_or_default()
-    );
+    let base = format!("{}{}", base.trim_end_matches('/'), path_prefix.unwrap_or_default());
     let client = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
-    let trace = a_trace_id(&client, &url, start_ns, end_ns).await?;
-    let mut report = String::from("query medians (ms):\n");
-    for (name, query, limit) in QUERIES {
-        let query = query.replace("TRACE", &trace);
+    let mut report =
+        String::from("queries (ms):                            first    median     bytes\n");
+    for query in queries {
         let mut millis = Vec::with_capacity(runs);
+        let mut bytes = 0;
         for _ in 0..runs.max(1) {
             let began = Instant::now();
-            ask(&client, &url, &query, start_ns, end_ns, *limit)
+            let body = ask(&client, &base, query, pushed)
                 .await
-                .with_context(|| query.clone())?;
+                .with_context(|| format!("{}: {:?}", query.name, query.params))?;
             millis.push(began.elapsed().as_secs_f64() * 1000.0);
+            bytes = body.len();
         }
+        let first = millis.first().copied().unwrap_or_default();
         millis.sort_by(f64::total_cmp);
-        let _ = writeln!(report, "  {:<32} {:>9.1}", name, millis[millis.len() / 2]);
+        let median = millis.get(millis.len() / 2).copied().unwrap_or_default();
+        let _ = writeln!(report, "  {:<32} {first:>11.1} {median:>9.1} {bytes:>9}", query.name);
     }
     Ok(report)
 }
 
 async fn ask(
     client: &reqwest::Client,
-    url: &str,
-    query: &str,
-    start_ns: i64,
-    end_ns: i64,
-    limit: Option<u32>,
+    base: &str,
+    query: &Query,
+    pushed: &Pushed,
 ) -> anyhow::Result<String> {
-    let step = ((end_ns - start_ns) / 60 / 1_000_000_000).max(1);
-    let params: String = form_urlencoded::Serializer::new(String::new())
-        .append_pair("query", query)
-        .append_pair("start", &start_ns.to_string())
-        .append_pair("end", &end_ns.to_string())
-        .append_pair("step", &step.to_string())
-        .append_pair("limit", &limit.unwrap_or(100).to_string())
-        .finish();
-    let response = client.get(format!("{url}?{params}")).send().await?;
+    let mut params = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in &query.params {
+        params.append_pair(name, &pushed.fill(value));
+    }
+    let url = format!("{base}{}?{}", query.path, params.finish());
+    let response = client.get(url).send().await?;
     let status = response.status();
     let body = response.text().await?;
     if !status.is_success() {
@@ -93,16 +178,25 @@ async fn ask(
     Ok(body)
 }
 
-/// A trace id from the middle of the range, so that finding it is honest work.
-async fn a_trace_id(
-    client: &reqwest::Client,
-    url: &str,
-    start_ns: i64,
-    end_ns: i64,
-) -> anyhow::Result<String> {
-    let middle = start_ns + (end_ns - start_ns) / 2;
-    let body = ask(client, url, r#"{service="api"}"#, start_ns, middle, Some(1)).await?;
-    let mark = "trace_id\\\":\\\"";
-    let at = body.find(mark).context("no line with a trace_id was found")? + mark.len();
-    Ok(body.get(at..at + 32).context("a cut trace_id")?.to_owned())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_queries() {
+        let pushed = Pushed { start_ns: 0, end_ns: 3_600_000_000_000, trace_id: "abc".to_owned() };
+        let queries = parse("# a comment\n\nid\t/select\tquery=TRACE=1\tstep={step_s}s\n").unwrap();
+        assert_eq!(queries.len(), 1);
+        assert_eq!((queries[0].name.as_str(), queries[0].path.as_str()), ("id", "/select"));
+        let filled: Vec<String> =
+            queries[0].params.iter().map(|(_, value)| pushed.fill(value)).collect();
+        assert_eq!(filled, ["abc=1", "60s"]);
+        for (text, error) in [
+            ("", "there is no query in it"),
+            ("a\n", "line 1: write a name, a path and KEY=VALUE, parted by tabs"),
+            ("#\na\t/b\tc\n", "line 2: `c` is not KEY=VALUE"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().to_string(), error);
+        }
+    }
 }

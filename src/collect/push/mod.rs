@@ -3,10 +3,12 @@
 
 mod body;
 mod bulk;
+mod cursor;
 mod decompress;
 mod fields;
 mod json;
 mod jsonline;
+mod label_texts;
 pub mod otlp;
 mod proto;
 mod rate;

@@ -4,8 +4,10 @@
 use bytes::Bytes;
 
 use super::PushError;
-use super::wire::{Fields, WireError};
-use crate::model::{Entry, Labels, Metadata, StreamBatch, Timestamp};
+use super::cursor::Cursor;
+use super::label_texts::labels_of;
+use super::wire::WireError;
+use crate::model::{Entry, Labels, Metadata, StreamBatch, Text, Timestamp};
 
 impl From<WireError> for PushError {
     fn from(error: WireError) -> Self {
@@ -16,30 +18,35 @@ impl From<WireError> for PushError {
 /// `PushRequest { 1: repeated StreamAdapter streams }`.
 pub(super) fn decode(body: &Bytes) -> Result<Vec<StreamBatch>, PushError> {
     let mut streams = Vec::new();
-    let mut fields = Fields::new(body.clone());
+    let mut fields = Cursor::new(body);
     while let Some((number, value)) = fields.next_field()? {
         if number == 1 {
-            streams.push(stream(value.bytes(number)?)?);
+            streams.push(stream(body, value.bytes(number)?)?);
         }
     }
     Ok(streams)
 }
 
+/// A string of the body, which it shares; invalid UTF-8 becomes U+FFFD.
+fn text(body: &Bytes, bytes: &[u8]) -> Text {
+    Text::from_bytes_lossy(body.slice_ref(bytes))
+}
+
 /// `StreamAdapter { 1: string labels, 2: repeated EntryAdapter entries, 3: uint64 hash }`.
-fn stream(message: Bytes) -> Result<StreamBatch, PushError> {
+fn stream(body: &Bytes, message: &[u8]) -> Result<StreamBatch, PushError> {
     let mut labels = Labels::default();
-    let mut entries = Vec::new();
-    let mut fields = Fields::new(message);
+    let mut fields = Cursor::new(message);
+    let mut entries = Vec::with_capacity(fields.count(2));
     while let Some((number, value)) = fields.next_field()? {
         match number {
             1 => {
-                let text = value.text(number)?;
-                labels = Labels::parse(&text).map_err(|error| PushError::Labels {
+                let text = String::from_utf8_lossy(value.bytes(number)?);
+                labels = labels_of(&text).map_err(|error| PushError::Labels {
                     labels: text.chars().take(200).collect(),
                     reason: error.to_string(),
                 })?;
             }
-            2 => entries.push(entry(value.bytes(number)?)?),
+            2 => entries.push(entry(body, value.bytes(number)?)?),
             _ => {}
         }
     }
@@ -47,14 +54,20 @@ fn stream(message: Bytes) -> Result<StreamBatch, PushError> {
 }
 
 /// `EntryAdapter { 1: Timestamp, 2: string line, 3: repeated LabelPairAdapter metadata }`.
-fn entry(message: Bytes) -> Result<Entry, PushError> {
+fn entry(body: &Bytes, message: &[u8]) -> Result<Entry, PushError> {
     let mut entry = Entry::default();
-    let mut fields = Fields::new(message);
+    let mut fields = Cursor::new(message);
     while let Some((number, value)) = fields.next_field()? {
         match number {
             1 => entry.ts = timestamp(value.bytes(number)?)?,
-            2 => entry.line = value.text(number)?,
-            3 => pair(value.bytes(number)?, &mut entry.metadata)?,
+            2 => entry.line = text(body, value.bytes(number)?),
+            3 => {
+                if entry.metadata.is_empty() {
+                    // The pairs to come, and the level that is added to them.
+                    entry.metadata.reserve_exact(2 + fields.count(3));
+                }
+                pair(body, value.bytes(number)?, &mut entry.metadata)?;
+            }
             _ => {}
         }
     }
@@ -62,9 +75,9 @@ fn entry(message: Bytes) -> Result<Entry, PushError> {
 }
 
 /// `google.protobuf.Timestamp { 1: int64 seconds, 2: int32 nanos }`.
-fn timestamp(message: Bytes) -> Result<Timestamp, PushError> {
+fn timestamp(message: &[u8]) -> Result<Timestamp, PushError> {
     let (mut secs, mut nanos) = (0i64, 0i64);
-    let mut fields = Fields::new(message);
+    let mut fields = Cursor::new(message);
     while let Some((number, value)) = fields.next_field()? {
         match number {
             1 => secs = value.int(number)?,
@@ -76,16 +89,16 @@ fn timestamp(message: Bytes) -> Result<Timestamp, PushError> {
 }
 
 /// `LabelPairAdapter { 1: string name, 2: string value }`.
-fn pair(message: Bytes, metadata: &mut Metadata) -> Result<(), PushError> {
-    let (mut name, mut text) = Default::default();
-    let mut fields = Fields::new(message);
-    while let Some((number, value)) = fields.next_field()? {
+fn pair(body: &Bytes, message: &[u8], metadata: &mut Metadata) -> Result<(), PushError> {
+    let (mut name, mut value) = Default::default();
+    let mut fields = Cursor::new(message);
+    while let Some((number, field)) = fields.next_field()? {
         match number {
-            1 => name = value.text(number)?,
-            2 => text = value.text(number)?,
+            1 => name = text(body, field.bytes(number)?),
+            2 => value = text(body, field.bytes(number)?),
             _ => {}
         }
     }
-    metadata.push((name, text));
+    metadata.push((name, value));
     Ok(())
 }

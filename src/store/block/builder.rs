@@ -4,8 +4,10 @@ use std::io;
 
 use super::metadata::MetadataBuilder;
 use super::section::{ENTRY_BYTES, Packer, Section};
+use super::shape::ShapeWriter;
 use super::{LineEncoding, Run, VERSION, bits};
 use crate::model::Timestamp;
+use crate::store::tokens::{PADDING, TokenSet};
 use crate::store::varint::put;
 
 /// Rows of a block that is being filled. Rows must come sorted by (stream, time, arrival).
@@ -17,6 +19,7 @@ pub struct BlockBuilder {
     metadata: MetadataBuilder,
     metadata_bytes: usize,
     packer: Packer,
+    shapes: ShapeWriter,
     raw: Vec<u8>,
 }
 
@@ -42,6 +45,7 @@ impl BlockBuilder {
             metadata: MetadataBuilder::default(),
             metadata_bytes: 0,
             packer: Packer::new()?,
+            shapes: ShapeWriter::default(),
             raw: Vec::new(),
         })
     }
@@ -77,11 +81,6 @@ impl BlockBuilder {
         &self.text
     }
 
-    /// Lets the tokenizer pad the text; it must give it back as it was.
-    pub fn text_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.text
-    }
-
     pub fn runs(&self) -> &[Run] {
         &self.runs
     }
@@ -94,8 +93,9 @@ impl BlockBuilder {
         &self.lengths
     }
 
-    /// Adds the block to `out` and starts an empty one.
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<Ends> {
+    /// Adds the block to `out` and its tokens to a set that is emptied before. The rows stay,
+    /// for who needs the text that the tokens lie in, until `clear`.
+    pub fn encode(&mut self, out: &mut Vec<u8>, tokens: &mut TokenSet) -> io::Result<Ends> {
         let start = out.len();
         out.resize(start + HEADER_BYTES, 0);
         let mut sections = [Section::default(); SECTIONS];
@@ -105,9 +105,6 @@ impl BlockBuilder {
         for run in &self.runs {
             put(&mut self.raw, u64::from(run.stream));
             put(&mut self.raw, u64::from(run.rows));
-        }
-        for length in &self.lengths {
-            put(&mut self.raw, u64::from(*length));
         }
         sections[0] = self.packer.put(out, &self.raw)?;
 
@@ -121,24 +118,29 @@ impl BlockBuilder {
         sections[2] = self.packer.put(out, &self.raw)?;
         let metadata = out.len() - start;
 
-        sections[3] = self.packer.put(out, &self.text)?;
+        tokens.clear();
+        let text_bytes = self.text.len();
+        self.text.resize(text_bytes + PADDING, 0);
+        let written = self.shapes.put(out, &mut self.packer, &self.text, &self.lengths, tokens);
+        self.text.truncate(text_bytes);
+        sections[3] = written?;
         let all = out.len() - start;
 
         let mut header = Vec::with_capacity(HEADER_BYTES);
         header.push(VERSION);
-        header.push(LineEncoding::Plain as u8);
+        header.push(LineEncoding::Shapes as u8);
         let rows = u32::try_from(self.times.len()).map_err(io::Error::other)?;
         header.extend_from_slice(&rows.to_le_bytes());
         sections.iter().for_each(|section| section.put_entry(&mut header));
         header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
         out[start..start + HEADER_BYTES].copy_from_slice(&header);
 
-        self.clear();
         let end = |at: usize| u32::try_from(at).map_err(io::Error::other);
         Ok(Ends { counting: end(counting)?, metadata: end(metadata)?, all: end(all)? })
     }
 
-    fn clear(&mut self) {
+    /// Starts an empty block.
+    pub fn clear(&mut self) {
         self.text.clear();
         self.lengths.clear();
         self.times.clear();

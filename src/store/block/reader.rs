@@ -5,15 +5,43 @@ use zstd::bulk::Decompressor;
 use super::builder::{HEADER_BYTES, SECTIONS};
 use super::metadata::Metadata;
 use super::section::Section;
-use super::{LineEncoding, Run, VERSION, bits};
+use super::shape::{Built, ShapedLines};
+use super::{LineEncoding, Run, VERSION, VERSION_PLAIN, bits};
 use crate::model::Timestamp;
+use crate::store::read::{Column, Shape};
 use crate::store::varint::Reader;
 
-/// Which columns a reader needs; times, streams and line lengths always come along.
+/// Which columns a reader needs; times and streams always come along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     pub lines: bool,
+    /// How long lines are, which takes the bytes of the lines.
+    pub line_bytes: bool,
+    /// Lines that are kept as shapes are left so: columns are read when they are asked for.
+    pub columns: bool,
     pub metadata: bool,
+}
+
+/// Lines of some rows of a block, put together out of shapes and columns.
+#[derive(Debug, Default)]
+pub struct BuiltLines(Built);
+
+impl BuiltLines {
+    /// Counts from the first of the rows.
+    #[inline]
+    pub fn line(&self, row: usize) -> &str {
+        line_of(&self.0.text, &self.0.starts, row)
+    }
+}
+
+#[inline]
+fn line_of<'a>(text: &'a str, starts: &[u32], row: usize) -> &'a str {
+    match starts.get(row..row + 2) {
+        Some([from, to]) => {
+            text.get(*from as usize..(*to as usize).saturating_sub(1)).unwrap_or_default()
+        }
+        _ => "",
+    }
 }
 
 /// A block laid open. All buffers are kept from block to block.
@@ -26,6 +54,8 @@ pub struct BlockBuf {
     starts: Vec<u32>,
     text: String,
     metadata: Metadata,
+    shaped: ShapedLines,
+    is_shaped: bool,
 }
 
 impl BlockBuf {
@@ -38,6 +68,8 @@ impl BlockBuf {
             starts: Vec::new(),
             text: String::new(),
             metadata: Metadata::default(),
+            shaped: ShapedLines::default(),
+            is_shaped: false,
         })
     }
 
@@ -49,10 +81,12 @@ impl BlockBuf {
             return None;
         }
         let mut reader = Reader::new(body);
-        if reader.byte()? != VERSION {
-            return None;
-        }
+        let version = reader.byte()?;
         let encoding = LineEncoding::from_byte(reader.byte()?)?;
+        match (version, encoding) {
+            (VERSION_PLAIN, LineEncoding::Plain) | (VERSION, LineEncoding::Shapes) => {}
+            _ => return None,
+        }
         let rows = reader.u32()? as usize;
         let mut sections = [Section::default(); SECTIONS];
         for section in &mut sections {
@@ -62,29 +96,53 @@ impl BlockBuf {
         let mut rest = Reader::starting_at(block, HEADER_BYTES);
 
         of_rows.unpack(rest.take(of_rows.stored as usize)?, &mut self.unpacker, &mut self.raw)?;
-        self.read_rows(rows)?;
+        self.read_rows(rows, encoding)?;
         of_times.unpack(rest.take(of_times.stored as usize)?, &mut self.unpacker, &mut self.raw)?;
         bits::read_times(&self.raw, &self.runs, &mut self.times)?;
 
         self.metadata.clear();
         self.text.clear();
+        self.is_shaped = false;
+        let wants_lines = wanted.lines || wanted.line_bytes && encoding == LineEncoding::Shapes;
         if wanted.metadata {
             let stored = rest.take(of_metadata.stored as usize)?;
             of_metadata.unpack(stored, &mut self.unpacker, self.metadata.buffer())?;
             self.metadata.parse(rows)?;
-        } else if wanted.lines {
+        } else if wants_lines {
             rest.take(of_metadata.stored as usize)?;
         }
-        if wanted.lines {
+        if wants_lines {
             let stored = rest.take(of_lines.stored as usize)?;
             match encoding {
                 LineEncoding::Plain => self.read_plain(&of_lines, stored)?,
+                LineEncoding::Shapes => {
+                    of_lines.unpack(stored, &mut self.unpacker, &mut self.raw)?;
+                    let columns = block.get(rest.at()..)?;
+                    self.shaped.read(&self.raw, columns, rows)?;
+                    self.read_shaped(wanted)?;
+                }
             }
         }
         Some(())
     }
 
-    fn read_rows(&mut self, rows: usize) -> Option<()> {
+    fn read_shaped(&mut self, wanted: Wanted) -> Option<()> {
+        self.is_shaped = true;
+        if wanted.lines && !wanted.columns {
+            let built = Built {
+                text: std::mem::take(&mut self.text),
+                starts: std::mem::take(&mut self.starts),
+            };
+            self.shaped.give_back(built);
+            let built = self.shaped.build(0..self.rows())?;
+            (self.text, self.starts) = (built.text, built.starts);
+        } else if wanted.line_bytes {
+            self.shaped.starts(&mut self.starts)?;
+        }
+        Some(())
+    }
+
+    fn read_rows(&mut self, rows: usize, encoding: LineEncoding) -> Option<()> {
         let mut reader = Reader::new(&self.raw);
         self.runs.clear();
         let mut in_runs = 0usize;
@@ -98,6 +156,9 @@ impl BlockBuf {
             return None;
         }
         self.starts.clear();
+        if encoding == LineEncoding::Shapes {
+            return reader.is_done().then_some(());
+        }
         let mut start = 0u32;
         self.starts.push(0);
         for _ in 0..rows {
@@ -138,25 +199,44 @@ impl BlockBuf {
 
     #[inline]
     pub fn line(&self, row: usize) -> &str {
-        match self.starts.get(row..row + 2) {
-            Some([from, to]) => {
-                self.text.get(*from as usize..(*to as usize).saturating_sub(1)).unwrap_or_default()
-            }
-            _ => "",
-        }
+        line_of(&self.text, &self.starts, row)
+    }
+
+    /// Whether lines were left as shapes, for the functions below.
+    pub fn is_shaped(&self) -> bool {
+        self.is_shaped
+    }
+
+    pub fn shapes(&self) -> &[Shape] {
+        if self.is_shaped { self.shaped.shapes() } else { &[] }
+    }
+
+    /// The shape of each row, and which of the rows of its shape it is.
+    pub fn shape_ids(&self) -> (&[u16], &[u32]) {
+        (self.shaped.ids(), self.shaped.places())
+    }
+
+    /// `None` on damage, as for the two below.
+    pub fn column(&self, shape: usize, hole: usize) -> Option<Column<'_>> {
+        self.shaped.column(shape, hole)
+    }
+
+    pub fn push_line(&self, row: usize, out: &mut Vec<u8>) -> Option<()> {
+        self.shaped.push_line(row, out)
+    }
+
+    pub fn build_lines(&self, rows: std::ops::Range<usize>) -> Option<BuiltLines> {
+        self.shaped.build(rows).map(BuiltLines)
+    }
+
+    /// Memory of lines that are not needed any more.
+    pub fn give_back(&self, lines: BuiltLines) {
+        self.shaped.give_back(lines.0);
     }
 
     pub fn line_bytes(&self, row: usize) -> usize {
         match self.starts.get(row..row + 2) {
             Some([from, to]) => (to - from).saturating_sub(1) as usize,
-            _ => 0,
-        }
-    }
-
-    /// Bytes of the lines of a range of rows.
-    pub fn lines_bytes(&self, rows: std::ops::Range<usize>) -> u64 {
-        match (self.starts.get(rows.start), self.starts.get(rows.end)) {
-            (Some(from), Some(to)) => u64::from(to - from).saturating_sub(rows.len() as u64),
             _ => 0,
         }
     }

@@ -30,6 +30,13 @@ impl Packer {
         Ok(Packer { compressor: Compressor::new(LEVEL)?, scratch: Vec::new() })
     }
 
+    /// Adds `raw`, which no compression would make smaller, to `out`.
+    pub fn put_dense(&mut self, out: &mut Vec<u8>, raw: &[u8]) -> io::Result<Section> {
+        let bytes = u32::try_from(raw.len()).map_err(io::Error::other)?;
+        out.extend_from_slice(raw);
+        Ok(Section { compressed: false, stored: bytes, raw: bytes, crc: crc32fast::hash(raw) })
+    }
+
     /// Adds `raw` to `out` as it is smallest.
     pub fn put(&mut self, out: &mut Vec<u8>, raw: &[u8]) -> io::Result<Section> {
         let raw_bytes = u32::try_from(raw.len()).map_err(io::Error::other)?;

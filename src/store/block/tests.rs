@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Timestamp;
+use crate::store::tokens::TokenSet;
+use crate::store::varint::put;
 
 type Row = (u32, i64, String, Vec<(String, String)>);
 
@@ -31,7 +33,8 @@ fn encode(rows: &[Row]) -> (Vec<u8>, builder::Ends) {
         builder.push(*stream, Timestamp(*ts), line, pairs);
     }
     let mut out = Vec::new();
-    let ends = builder.finish(&mut out).unwrap();
+    let ends = builder.encode(&mut out, &mut TokenSet::default()).unwrap();
+    builder.clear();
     (out, ends)
 }
 
@@ -50,7 +53,8 @@ fn decode(buffer: &BlockBuf) -> Vec<Row> {
     rows
 }
 
-const ALL: Wanted = Wanted { lines: true, metadata: true };
+const ALL: Wanted = Wanted { lines: true, line_bytes: false, columns: false, metadata: true };
+const FRONT: Wanted = Wanted { lines: false, line_bytes: false, columns: false, metadata: false };
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -65,15 +69,14 @@ proptest! {
         prop_assert_eq!(decode(&buffer), rows.clone());
 
         let front = &block[..ends.counting as usize];
-        prop_assert_eq!(buffer.read(front, Wanted { lines: false, metadata: false }), Some(()));
+        prop_assert_eq!(buffer.read(front, FRONT), Some(()));
         prop_assert_eq!(buffer.rows(), rows.len());
-        for (row, (_, ts, line, _)) in rows.iter().enumerate() {
+        for (row, (_, ts, _, _)) in rows.iter().enumerate() {
             prop_assert_eq!(buffer.ts(row).0, *ts);
             prop_assert_eq!(buffer.line(row), "");
-            prop_assert_eq!(buffer.line_bytes(row), line.len());
         }
         let front = &block[..ends.metadata as usize];
-        prop_assert_eq!(buffer.read(front, Wanted { lines: false, metadata: true }), Some(()));
+        prop_assert_eq!(buffer.read(front, Wanted { metadata: true, ..FRONT }), Some(()));
         prop_assert_eq!(buffer.metadata_len(0), rows[0].3.len());
         prop_assert_eq!(buffer.read(front, ALL), None);
     }
@@ -115,5 +118,61 @@ fn every_flipped_byte_is_noticed() {
     }
     for cut in 0..block.len() {
         assert_eq!(buffer.read(&block[..cut], ALL), None, "cut at {cut}");
+    }
+}
+
+/// A block as the first version wrote it.
+fn encode_plain(rows: &[Row]) -> Vec<u8> {
+    let mut sections = [section::Section::default(); 4];
+    let mut packer = section::Packer::new().unwrap();
+    let mut body = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
+    let mut metadata = metadata::MetadataBuilder::default();
+    for (stream, _, _, pairs) in rows {
+        match runs.last_mut() {
+            Some(run) if run.stream == *stream => run.rows += 1,
+            _ => runs.push(Run { stream: *stream, rows: 1 }),
+        }
+        metadata.push(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+    }
+    let mut raw = Vec::new();
+    put(&mut raw, runs.len() as u64);
+    for run in &runs {
+        put(&mut raw, u64::from(run.stream));
+        put(&mut raw, u64::from(run.rows));
+    }
+    rows.iter().for_each(|row| put(&mut raw, row.2.len() as u64));
+    sections[0] = packer.put(&mut body, &raw).unwrap();
+    raw.clear();
+    let times: Vec<i64> = rows.iter().map(|row| row.1).collect();
+    bits::put_times(&mut raw, &times, &runs);
+    sections[1] = packer.put(&mut body, &raw).unwrap();
+    raw.clear();
+    metadata.finish(&mut raw);
+    sections[2] = packer.put(&mut body, &raw).unwrap();
+    let text: Vec<u8> = rows.iter().flat_map(|row| [row.2.as_bytes(), b"\n"].concat()).collect();
+    sections[3] = packer.put(&mut body, &text).unwrap();
+    let mut block = vec![1, 0];
+    block.extend_from_slice(&(rows.len() as u32).to_le_bytes());
+    sections.iter().for_each(|section| section.put_entry(&mut block));
+    block.extend_from_slice(&crc32fast::hash(&block).to_le_bytes());
+    block.extend_from_slice(&body);
+    block
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn the_first_version_is_still_read(rows in rows(), more in rows()) {
+        let block = encode_plain(&rows);
+        let mut buffer = BlockBuf::new().unwrap();
+        prop_assert_eq!(buffer.read(&encode(&more).0, ALL), Some(()));
+        for columns in [false, true] {
+            let wanted = Wanted { line_bytes: true, columns, ..ALL };
+            prop_assert_eq!(buffer.read(&block, wanted), Some(()));
+            prop_assert!(!buffer.is_shaped());
+            prop_assert_eq!(decode(&buffer), rows.clone());
+            prop_assert_eq!(buffer.line_bytes(0), rows[0].2.len());
+        }
     }
 }

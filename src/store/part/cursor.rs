@@ -73,7 +73,7 @@ impl Cursor {
                 continue;
             }
             let Some(block) = self.opened.table.blocks.get(self.next_block) else { return Ok(()) };
-            let wanted = Wanted { lines: true, metadata: true };
+            let wanted = Wanted { lines: true, line_bytes: false, columns: false, metadata: true };
             self.opened.read_block(block, wanted, &mut self.stored, &mut self.buffer)?;
             self.next_block += 1;
             (self.run, self.row) = (0, 0);

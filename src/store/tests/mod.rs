@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod fixtures;
 mod model;
 mod ops;
 mod prune;

@@ -9,7 +9,7 @@ mod needle;
 mod set;
 
 pub use needle::{Fold, Needle, Open, Piece};
-pub use set::TokenSet;
+pub use set::{PADDING, TokenSet};
 
 /// Longer tokens go to the filter whatever they are made of: base64 and the like.
 pub const INDEXED_BYTES_MAX: usize = 64;

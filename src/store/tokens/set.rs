@@ -4,7 +4,7 @@ use super::INDEXED_BYTES_MAX;
 use super::{CLASS, HEX, LETTER, RUN_BYTES_MIN, Sealed, filter_hash, is_filtered, runs};
 
 /// Bytes behind the text that may be read (never used) so that short tokens are loaded whole.
-const PADDING: usize = 16;
+pub const PADDING: usize = 16;
 const SLOTS_MIN: usize = 1 << 12;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,17 +69,20 @@ fn hash(text: &[u8], at: usize, bytes: usize) -> u32 {
 }
 
 impl TokenSet {
-    /// Takes the tokens of a text. The text is padded meanwhile and given back as it was.
-    pub fn fill(&mut self, text: &mut Vec<u8>) {
-        let bytes = text.len();
-        text.resize(bytes + PADDING, 0);
+    pub fn clear(&mut self) {
         self.slots.fill(Slot::default());
         self.used = 0;
         if self.slots.is_empty() {
             self.slots.resize(SLOTS_MIN, Slot::default());
         }
-        let mut at = 0;
-        while at < bytes {
+    }
+
+    /// Adds the tokens between two places of a text that is followed by `PADDING` zeros. Neither
+    /// place may lie inside a token. `many` says that each of them occurs more than once.
+    #[inline]
+    pub fn add_text(&mut self, text: &[u8], from: usize, to: usize, many: bool) {
+        let mut at = from;
+        while at < to {
             let mut classes = CLASS[text[at] as usize];
             if classes == 0 {
                 at += 1;
@@ -96,21 +99,20 @@ impl TokenSet {
                 classes |= class;
                 at += 1;
             }
-            self.add(text, start, at - start, classes);
+            self.add(text, start, at - start, classes, many);
             at += 1;
         }
-        text.truncate(bytes);
     }
 
     #[inline]
-    fn add(&mut self, text: &[u8], at: usize, bytes: usize, classes: u8) {
+    fn add(&mut self, text: &[u8], at: usize, bytes: usize, classes: u8, many: bool) {
         let hash = hash(text, at, bytes);
         let mask = self.slots.len() - 1;
         let mut slot_at = (hash >> 1) as usize & mask;
         loop {
             let slot = &mut self.slots[slot_at];
             if slot.hash == 0 {
-                *slot = Slot { hash, at: at as u32, bytes: bytes as u32, classes, many: false };
+                *slot = Slot { hash, at: at as u32, bytes: bytes as u32, classes, many };
                 self.used += 1;
                 if self.used * 2 > self.slots.len() {
                     self.grow();
@@ -186,6 +188,14 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    fn fill(set: &mut TokenSet, text: &mut Vec<u8>) {
+        let bytes = text.len();
+        text.resize(bytes + PADDING, 0);
+        set.clear();
+        set.add_text(text, 0, bytes, false);
+        text.truncate(bytes);
+    }
+
     #[test]
     fn splits_tokens() {
         let long = "x".repeat(100);
@@ -195,7 +205,7 @@ mod tests {
         let before = text.clone();
         let mut set = TokenSet::default();
         for _ in 0..2 {
-            set.fill(&mut text);
+            fill(&mut set, &mut text);
             assert_eq!(text, before);
             let (mut indexed, mut found) = (BTreeSet::new(), BTreeSet::new());
             let split = set.split(
@@ -237,7 +247,7 @@ mod tests {
         let mut text: Vec<u8> =
             (0..50_000).flat_map(|i| format!("w{i}x{} ", i * 31).into_bytes()).collect();
         let mut set = TokenSet::default();
-        set.fill(&mut text);
+        fill(&mut set, &mut text);
         let split = set.split(&text, |_| panic!("all occur once"), |_| {});
         assert_eq!(split.filtered.len(), 50_000);
     }

@@ -21,7 +21,8 @@ pub struct Walk<'a> {
 
 /// The entries of one stream in a record.
 pub struct Entries<'a> {
-    pub labels: Labels,
+    /// The labels as they are written: equal bytes are equal labels, and the other way round.
+    pub label_bytes: &'a [u8],
     reader: Reader<'a>,
     left: usize,
 }
@@ -78,6 +79,7 @@ impl Record {
         let record = Record(Arc::new(bytes));
         let mut walk = record.walk()?;
         while let Some(mut entries) = walk.next_stream()? {
+            entries.labels()?;
             while let Some(place) = entries.next_entry()? {
                 let mut reader = Reader::starting_at(&record.0, place.at as usize);
                 reader.text()?;
@@ -167,15 +169,14 @@ impl<'a> Walk<'a> {
             return Some(None);
         }
         self.streams_left -= 1;
-        let labels = self.reader.count()?;
-        let mut pairs = Vec::with_capacity(labels.min(64));
-        for _ in 0..labels {
-            pairs.push((self.reader.text()?, self.reader.text()?));
+        let from = self.reader.at();
+        for _ in 0..self.reader.count()?.checked_mul(2)? {
+            self.reader.bytes()?;
         }
+        let label_bytes = self.record.0.get(from..self.reader.at())?;
         let count = self.reader.count()?;
-        let labels = Labels::from_pairs(pairs);
         let reader = Reader::starting_at(&self.record.0, self.reader.at());
-        Some(Some(Entries { labels, reader, left: count }))
+        Some(Some(Entries { label_bytes, reader, left: count }))
     }
 
     pub fn skip_past(&mut self, entries: &Entries<'a>) {
@@ -184,6 +185,17 @@ impl<'a> Walk<'a> {
 }
 
 impl Entries<'_> {
+    /// `None` when the bytes are damaged.
+    pub fn labels(&self) -> Option<Labels> {
+        let mut reader = Reader::new(self.label_bytes);
+        let count = reader.count()?;
+        let mut pairs = Vec::with_capacity(count.min(64));
+        for _ in 0..count {
+            pairs.push((reader.text()?, reader.text()?));
+        }
+        Some(Labels::from_pairs(pairs))
+    }
+
     /// `Some(None)` at the end, `None` when the bytes are damaged.
     #[inline]
     pub fn next_entry(&mut self) -> Option<Option<Place>> {

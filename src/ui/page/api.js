@@ -11,6 +11,25 @@ export class ApiError extends Error {
 
 const base = new URL("./", document.baseURI);
 
+// Who asks, where the server keeps several tenants apart. Kept for the next visit.
+let tenant = localStorage.getItem("tenant") ?? "";
+let onTenantMissing = () => {};
+
+export function tenantName() {
+  return tenant;
+}
+
+export function setTenant(name) {
+  tenant = name.trim();
+  if (tenant) localStorage.setItem("tenant", tenant);
+  else localStorage.removeItem("tenant");
+}
+
+/** Calls back when the server refuses to answer without a tenant. */
+export function whenTenantMissing(callback) {
+  onTenantMissing = callback;
+}
+
 async function ask(path, params, signal) {
   const url = new URL(path, base);
   for (const [name, value] of Object.entries(params ?? {})) {
@@ -20,13 +39,23 @@ async function ask(path, params, signal) {
   try {
     response = await fetch(url, {
       signal,
-      headers: { "X-Loki-Response-Encoding-Flags": "categorize-labels" },
+      headers: {
+        "X-Loki-Response-Encoding-Flags": "categorize-labels",
+        ...(tenant ? { "X-Scope-OrgID": tenant } : {}),
+      },
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, "The server cannot be reached.");
   }
-  if (!response.ok) throw new ApiError(response.status, (await response.text()).trim());
+  if (!response.ok) {
+    const message = (await response.text()).trim();
+    if (response.status === 401 && message === "no org id") {
+      onTenantMissing();
+      throw new ApiError(401, "This server keeps tenants apart: name yours above.");
+    }
+    throw new ApiError(response.status, message);
+  }
   return response.json();
 }
 
@@ -98,6 +127,8 @@ export function follow(query, { onRows, onDropped, onEnd }) {
   url.protocol = url.protocol.replace("http", "ws");
   url.searchParams.set("query", query);
   url.searchParams.set("limit", "100");
+  // A browser cannot give a WebSocket headers of its own.
+  if (tenant) url.searchParams.set("X-Scope-OrgID", tenant);
   url.searchParams.set("start", `${BigInt(Date.now() - 60000) * 1000000n}`);
   const socket = new WebSocket(url);
   let ended = false;

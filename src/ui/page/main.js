@@ -50,8 +50,17 @@ function highlightOf(text) {
   return escaped.length ? new RegExp(escaped.join("|"), "gi") : null;
 }
 
-function showError(message) {
-  $("query-error").textContent = message ?? "";
+/** The line of the query that the server found fault with, and a caret under the place. */
+function withCaret(message, query) {
+  const place = /\bat line (\d+), col (\d+)/.exec(message);
+  const line = place && query ? query.split("\n")[place[1] - 1] : undefined;
+  if (line === undefined) return message;
+  const indent = [...line].slice(0, place[2] - 1).map((c) => (c === "\t" ? c : " ")).join("");
+  return `${message}\n${line}\n${indent}^`;
+}
+
+function showError(message, query) {
+  $("query-error").textContent = message ? withCaret(message, query) : "";
   $("query-error").hidden = !message;
 }
 
@@ -146,7 +155,7 @@ async function showContext(row) {
 
 function failed(error) {
   if (error.name === "AbortError") return;
-  showError(error.message);
+  showError(error.message, toLogql(state));
   $("summary").textContent = "";
   list.set([]);
   $("series").replaceChildren();
@@ -373,6 +382,21 @@ addEventListener("keydown", (event) => {
   } else if (event.key === "f") {
     follow(!stopFollowing);
   }
+});
+
+function showTenant() {
+  $("tenant").value = api.tenantName();
+  $("tenant-field").hidden = false;
+}
+api.whenTenantMissing(showTenant);
+if (api.tenantName()) showTenant();
+$("tenant").addEventListener("change", () => {
+  api.setTenant($("tenant").value);
+  follow(false);
+  fillServices();
+  showView(state.view);
+  search();
+  refreshHeader();
 });
 
 fillLevels();

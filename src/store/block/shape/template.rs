@@ -1,0 +1,436 @@
+//! Values that are numbers with signs between them: addresses, times, ids of a fixed form.
+//! What all values have in common is kept once, each number is a column of its own.
+
+use super::ints::{ints_bytes, push_number, put_ints, read_ints};
+use crate::store::varint::{Reader, put, put_bytes};
+
+/// Values looked at before a form is decided on.
+const SAMPLES: usize = 64;
+const FIELDS_MAX: usize = 16;
+/// 18 decimal and 16 hex digits fit a number of 64 bits.
+const DECIMAL_MAX: usize = 18;
+const HEX_MAX: usize = 16;
+/// Values that do not fit the form are kept as they are, up to one in so many.
+const EXCEPTIONS_SHARE: usize = 8;
+
+/// How one number of a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    /// Without leading zeros.
+    Decimal,
+    /// So many digits.
+    Fixed(u8),
+    Lower(u8),
+    Upper(u8),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Form {
+    /// What stands before each field, and behind the last.
+    literals: Vec<Vec<u8>>,
+    fields: Vec<Field>,
+}
+
+/// The values of a column taken apart.
+#[derive(Debug)]
+pub(super) struct Template {
+    form: Form,
+    /// Of each field one after the other.
+    numbers: Vec<Vec<i64>>,
+    exceptions: Vec<u32>,
+    exception_bytes: usize,
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80
+}
+
+fn is_lower_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+fn is_upper_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'F')
+}
+
+/// Words and what stands between them, by turns; the first is of the kind that `is_word` denies.
+fn cut(text: &[u8], is_word: fn(u8) -> bool) -> Vec<&[u8]> {
+    let mut runs = Vec::new();
+    let (mut at, mut inside) = (0, false);
+    while at < text.len() || !inside {
+        let start = at;
+        while text.get(at).is_some_and(|byte| is_word(*byte) == inside) {
+            at += 1;
+        }
+        runs.push(text.get(start..at).unwrap_or_default());
+        inside = !inside;
+    }
+    runs
+}
+
+impl Form {
+    /// The form that all samples have.
+    fn of(samples: &[&[u8]]) -> Option<Form> {
+        let cuts: Vec<Vec<&[u8]>> = samples.iter().map(|sample| cut(sample, is_word)).collect();
+        let first = cuts.first()?;
+        let mut form = Form::default();
+        let mut literal = Vec::new();
+        if cuts.iter().any(|runs| runs.len() != first.len()) {
+            return None;
+        }
+        for place in 0..first.len() {
+            let of_all: Vec<&[u8]> =
+                cuts.iter().map(|runs| runs.get(place).copied().unwrap_or_default()).collect();
+            if place % 2 == 0 {
+                if of_all.windows(2).any(|pair| pair[0] != pair[1]) {
+                    return None;
+                }
+                literal.extend_from_slice(of_all.first()?);
+            } else {
+                form.add_word(&of_all, &mut literal)?;
+            }
+        }
+        form.literals.push(literal);
+        (!form.fields.is_empty() && form.fields.len() <= FIELDS_MAX).then_some(form)
+    }
+
+    fn add_word(&mut self, words: &[&[u8]], literal: &mut Vec<u8>) -> Option<()> {
+        let first = *words.first()?;
+        let all = |test: fn(u8) -> bool| words.iter().all(|word| word.iter().all(|b| test(*b)));
+        let same_length = words.iter().all(|word| word.len() == first.len());
+        if all(|byte| byte.is_ascii_digit()) {
+            let longest = words.iter().map(|word| word.len()).max()?;
+            let leading_zero = words.iter().any(|word| word.len() > 1 && word[0] == b'0');
+            if longest > DECIMAL_MAX {
+                return if same_length { self.add_hex(first, Field::Lower, literal) } else { None };
+            }
+            // Numbers of one length may be of a fixed length or not; without a leading zero
+            // both fit what was seen, and the looser one fits more.
+            if leading_zero && !same_length {
+                return None;
+            }
+            let field = if leading_zero { Field::Fixed(first.len() as u8) } else { Field::Decimal };
+            self.push(field, literal);
+            return Some(());
+        }
+        if words.iter().all(|word| *word == first) {
+            literal.extend_from_slice(first);
+            return Some(());
+        }
+        if same_length && first.len() > 3 {
+            if all(is_lower_hex) {
+                return self.add_hex(first, Field::Lower, literal);
+            }
+            if all(is_upper_hex) {
+                return self.add_hex(first, Field::Upper, literal);
+            }
+        }
+        // Letters and digits by turns, the letters always the same.
+        let is_digit: fn(u8) -> bool = |byte| byte.is_ascii_digit();
+        let cuts: Vec<Vec<&[u8]>> = words.iter().map(|word| cut(word, is_digit)).collect();
+        let runs = cuts.first()?.len();
+        if cuts.iter().any(|other| other.len() != runs) {
+            return None;
+        }
+        for place in 0..runs {
+            let of_all: Vec<&[u8]> =
+                cuts.iter().map(|runs| runs.get(place).copied().unwrap_or_default()).collect();
+            if place % 2 == 1 {
+                self.add_word(&of_all, literal)?;
+            } else if of_all.iter().all(|run| Some(run) == of_all.first()) {
+                literal.extend_from_slice(of_all.first()?);
+            } else {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    fn add_hex(
+        &mut self,
+        word: &[u8],
+        field: fn(u8) -> Field,
+        literal: &mut Vec<u8>,
+    ) -> Option<()> {
+        word.chunks(HEX_MAX).for_each(|chunk| self.push(field(chunk.len() as u8), literal));
+        (self.fields.len() <= FIELDS_MAX).then_some(())
+    }
+
+    fn push(&mut self, field: Field, literal: &mut Vec<u8>) {
+        self.literals.push(std::mem::take(literal));
+        self.fields.push(field);
+    }
+
+    /// Takes the numbers out of a value; `None` when it has another form.
+    fn take(&self, value: &[u8], numbers: &mut [i64; FIELDS_MAX]) -> Option<()> {
+        let mut rest = value;
+        for ((literal, field), number) in self.literals.iter().zip(&self.fields).zip(numbers) {
+            rest = rest.strip_prefix(literal.as_slice())?;
+            let (parsed, after) = field.take(rest)?;
+            *number = parsed;
+            rest = after;
+        }
+        (rest == self.literals.last()?.as_slice()).then_some(())
+    }
+}
+
+impl Field {
+    #[inline]
+    fn take(self, text: &[u8]) -> Option<(i64, &[u8])> {
+        let mut number = 0u64;
+        match self {
+            Field::Decimal => {
+                let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let (word, rest) = text.split_at_checked(digits)?;
+                if word.is_empty() || digits > DECIMAL_MAX || (digits > 1 && word[0] == b'0') {
+                    return None;
+                }
+                for byte in word {
+                    number = number * 10 + u64::from(byte - b'0');
+                }
+                Some((number as i64, rest))
+            }
+            Field::Fixed(digits) => {
+                let (word, rest) = text.split_at_checked(usize::from(digits))?;
+                for byte in word {
+                    if !byte.is_ascii_digit() {
+                        return None;
+                    }
+                    number = number * 10 + u64::from(byte - b'0');
+                }
+                Some((number as i64, rest))
+            }
+            Field::Lower(digits) | Field::Upper(digits) => {
+                let values =
+                    if matches!(self, Field::Lower(_)) { &LOWER_VALUES } else { &UPPER_VALUES };
+                let (word, rest) = text.split_at_checked(usize::from(digits))?;
+                let mut all = 0;
+                for byte in word {
+                    let value = values[*byte as usize];
+                    all |= value;
+                    number = number << 4 | u64::from(value & 15);
+                }
+                (all < 16).then_some((number as i64, rest))
+            }
+        }
+    }
+
+    #[inline]
+    fn push(self, number: i64, out: &mut Vec<u8>) {
+        match self {
+            Field::Decimal => push_number(out, number as u64, 1),
+            Field::Fixed(digits) => push_number(out, number as u64, usize::from(digits)),
+            Field::Lower(digits) => push_hex(out, number as u64, digits, b"0123456789abcdef"),
+            Field::Upper(digits) => push_hex(out, number as u64, digits, b"0123456789ABCDEF"),
+        }
+    }
+
+    fn put(self, out: &mut Vec<u8>) {
+        let (kind, digits) = match self {
+            Field::Decimal => (0, 0),
+            Field::Fixed(digits) => (1, digits),
+            Field::Lower(digits) => (2, digits),
+            Field::Upper(digits) => (3, digits),
+        };
+        out.extend_from_slice(&[kind, digits]);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Field> {
+        let (kind, digits) = (reader.byte()?, reader.byte()?);
+        match kind {
+            0 => Some(Field::Decimal),
+            1 if usize::from(digits) <= DECIMAL_MAX => Some(Field::Fixed(digits)),
+            2 if usize::from(digits) <= HEX_MAX => Some(Field::Lower(digits)),
+            3 if usize::from(digits) <= HEX_MAX => Some(Field::Upper(digits)),
+            _ => None,
+        }
+    }
+}
+
+static LOWER_VALUES: [u8; 256] = hex_values(b'a');
+static UPPER_VALUES: [u8; 256] = hex_values(b'A');
+
+const fn hex_values(first_letter: u8) -> [u8; 256] {
+    let mut values = [16; 256];
+    let mut at = 0;
+    while at < 10 {
+        values[b'0' as usize + at] = at as u8;
+        at += 1;
+    }
+    at = 0;
+    while at < 6 {
+        values[first_letter as usize + at] = 10 + at as u8;
+        at += 1;
+    }
+    values
+}
+
+#[inline]
+fn push_hex(out: &mut Vec<u8>, number: u64, digits: u8, alphabet: &[u8; 16]) {
+    let mut text = [0; HEX_MAX];
+    let digits = usize::from(digits).min(HEX_MAX);
+    let mut rest = number;
+    for byte in text[..digits].iter_mut().rev() {
+        *byte = alphabet[(rest & 15) as usize];
+        rest >>= 4;
+    }
+    out.extend_from_slice(&text[..digits]);
+}
+
+impl Template {
+    /// Takes values apart; `None` when too many have no form in common.
+    pub fn of<'a>(count: usize, value: impl Fn(usize) -> &'a [u8]) -> Option<Template> {
+        let step = count.div_ceil(SAMPLES).max(1);
+        let mut samples: Vec<&[u8]> = (0..count).step_by(step).map(&value).collect();
+        let form = match Form::of(&samples) {
+            Some(form) => form,
+            None => {
+                // Perhaps but for a few, as a dash for nothing.
+                let length = samples.get(samples.len() / 2)?.len();
+                samples.retain(|sample| sample.len() * 2 > length);
+                Form::of(&samples)?
+            }
+        };
+        let mut template = Template {
+            numbers: vec![Vec::with_capacity(count); form.fields.len()],
+            form,
+            exceptions: Vec::new(),
+            exception_bytes: 0,
+        };
+        let mut numbers = [0; FIELDS_MAX];
+        for row in 0..count {
+            let text = value(row);
+            let before = numbers;
+            if template.form.take(text, &mut numbers).is_none() {
+                numbers = before;
+                template.exceptions.push(row as u32);
+                template.exception_bytes += text.len() + 2;
+                if template.exceptions.len() * EXCEPTIONS_SHARE > count {
+                    return None;
+                }
+            }
+            template.numbers.iter_mut().zip(&numbers).for_each(|(all, number)| all.push(*number));
+        }
+        Some(template)
+    }
+
+    /// About what `put` takes.
+    pub fn bytes(&self) -> usize {
+        self.numbers.iter().map(|numbers| ints_bytes(numbers)).sum::<usize>() + self.exception_bytes
+    }
+
+    pub fn has_exceptions(&self) -> bool {
+        !self.exceptions.is_empty()
+    }
+
+    pub fn put<'a>(&self, out: &mut Vec<u8>, value: impl Fn(usize) -> &'a [u8]) {
+        put(out, self.form.fields.len() as u64);
+        self.form.fields.iter().for_each(|field| field.put(out));
+        self.form.literals.iter().for_each(|literal| put_bytes(out, literal));
+        put(out, self.exceptions.len() as u64);
+        let mut before = 0;
+        for row in &self.exceptions {
+            put(out, u64::from(row - before));
+            before = *row;
+            put_bytes(out, value(*row as usize));
+        }
+        self.numbers.iter().for_each(|numbers| put_ints(out, numbers));
+    }
+}
+
+/// Writes values back as text; `None` on damage. `numbers` is scratch.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    rows: usize,
+    numbers: &mut Vec<i64>,
+    text: &mut Vec<u8>,
+    ends: &mut Vec<u32>,
+) -> Option<()> {
+    let count = reader.count().filter(|count| *count <= FIELDS_MAX)?;
+    let fields = (0..count).map(|_| Field::read(reader)).collect::<Option<Vec<Field>>>()?;
+    let literals = (0..=count).map(|_| reader.bytes()).collect::<Option<Vec<&[u8]>>>()?;
+    let mut exceptions = Vec::new();
+    let mut before = 0u32;
+    for _ in 0..reader.count()? {
+        before = before.checked_add(u32::try_from(reader.varint()?).ok()?)?;
+        exceptions.push((before as usize, reader.bytes()?));
+    }
+    numbers.clear();
+    for _ in 0..count {
+        read_ints(reader, rows, numbers)?;
+    }
+    let columns: Vec<&[i64]> = numbers.chunks_exact(rows.max(1)).collect();
+    let last = *literals.last()?;
+    let mut exceptions = exceptions.into_iter().peekable();
+    for row in 0..rows {
+        if let Some((_, value)) = exceptions.next_if(|(at, _)| *at == row) {
+            text.extend_from_slice(value);
+        } else {
+            for ((field, literal), column) in fields.iter().zip(&literals).zip(&columns) {
+                text.extend_from_slice(literal);
+                field.push(*column.get(row)?, text);
+            }
+            text.extend_from_slice(last);
+        }
+        ends.push(u32::try_from(text.len()).ok()?);
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(values: &[String]) -> bool {
+        let value = |at: usize| values[at].as_bytes();
+        let Some(template) = Template::of(values.len(), value) else { return false };
+        let mut out = Vec::new();
+        template.put(&mut out, value);
+        let (mut text, mut ends) = (Vec::new(), Vec::new());
+        let mut reader = Reader::new(&out);
+        assert_eq!(
+            read(&mut reader, values.len(), &mut Vec::new(), &mut text, &mut ends),
+            Some(())
+        );
+        assert!(reader.is_done());
+        let mut from = 0;
+        for (value, end) in values.iter().zip(ends) {
+            assert_eq!(value.as_bytes(), &text[from..end as usize]);
+            from = end as usize;
+        }
+        true
+    }
+
+    proptest! {
+        #[test]
+        fn values_come_back(
+            values in prop::sample::select(vec![
+                "[0-9]{1,3}\\.[0-9]{1,3}",
+                "[a-f0-9]{8}-[A-F0-9]{4}",
+                "20[0-9]{2}-[01][0-9]T[0-9]{2}Z",
+                "x[0-9]{1,4}ms",
+                "[0-9a-f]{32}",
+                "[a-c][0-9]\\PC{0,2}",
+                "\\PC{0,8}",
+            ]).prop_flat_map(|form| prop::collection::vec(form, 1..200)),
+        ) {
+            check(&values);
+        }
+    }
+
+    #[test]
+    fn finds_forms() {
+        let ids = |row: u64| row.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for form in [
+            |row: u64, id: u64| format!("10.{}.{}.7", row % 200, id % 256),
+            |row: u64, _| format!("2026-11-20T09:{:02}:{:02}.{:03}Z", row % 60, row % 59, row),
+            |row: u64, id: u64| format!("{:08x}-{:04x}-{row:012x}", id as u32, row as u16),
+            |_, id: u64| format!("{id:016X}{id:016X}"),
+            |row: u64, _| if row % 20 == 3 { "-".to_owned() } else { format!("{row}ms") },
+        ] {
+            let values: Vec<String> = (0..300).map(|row| form(row, ids(row))).collect();
+            assert!(check(&values), "{:?}", values.first());
+        }
+    }
+}
