@@ -56,8 +56,8 @@ fn tenant(
     route: &str,
     url_query: Option<&str>,
 ) -> Result<String, ApiError> {
-    let needs_tenant = TENANT_ROUTES.iter().any(|prefix| route.starts_with(prefix))
-        || route.ends_with("/_bulk");
+    let needs_tenant =
+        TENANT_ROUTES.iter().any(|prefix| route.starts_with(prefix)) || route.ends_with("/_bulk");
     if !api.multi_tenant || !needs_tenant || route.ends_with("/buildinfo") {
         return Ok(TENANT_DEFAULT.to_owned());
     }

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
@@ -144,7 +144,8 @@ pub async fn query(
         Some((Ok::<_, Infallible>(Bytes::from(chunk)), running))
     });
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson; charset=utf-8")];
-    Ok((headers, Body::from_stream(body)).into_response())
+    // Compression asks once more after the end.
+    Ok((headers, Body::from_stream(body.fuse())).into_response())
 }
 
 impl Running {

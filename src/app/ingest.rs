@@ -120,10 +120,7 @@ impl Intake {
     }
 
     /// Decodes, checks, redacts and prepares a push; the CPU part, off the async threads.
-    fn prepare_push(
-        &self,
-        push: PushBody,
-    ) -> Result<(Redacted<Batch>, PushOutcome), PushFailure> {
+    fn prepare_push(&self, push: PushBody) -> Result<(Redacted<Batch>, PushOutcome), PushFailure> {
         let rules = self.rules.load();
         let now = Timestamp(self.clock.now_ns());
         let limits = push_limits(&rules.limits);

@@ -291,7 +291,7 @@ fn nothing_gets_past_redaction() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut server = Server::start(QUIET, &data);
-    let secret = "jane.roe@customer.example";
+    let secret = "jane.roe@posteo.de";
     for (at, way) in WAYS.into_iter().enumerate() {
         let line = format!("mail from {secret}");
         let service = format!("{way:?} {secret}");

@@ -44,9 +44,7 @@ pub enum PushError {
     Labels { labels: String, reason: String },
     #[error("error at least one valid stream is required for ingestion")]
     NoStreams,
-    #[error(
-        "content type {0:?} is not supported; use application/x-protobuf or application/json"
-    )]
+    #[error("content type {0:?} is not supported; use application/x-protobuf or application/json")]
     ContentType(String),
     #[error("the body holds more than {entries_max} entries and values; send smaller batches")]
     TooMany { entries_max: usize },
