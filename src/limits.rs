@@ -7,6 +7,24 @@ pub const LINE_BYTES_MAX: usize = 256 * 1024;
 /// lower here because one process holds everything).
 pub const PUSH_BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 pub const PUSH_DECODED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Documents in one body of `_bulk` or JSON lines, each of which gets a result of its own; one
+/// document, whose tree takes many times its bytes; fields of one, far above what metadata may have.
+pub const PUSH_ITEMS_MAX: usize = 1_000_000;
+pub const PUSH_DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub const PUSH_FIELDS_MAX: usize = 10_000;
+/// The name of a nested field, which holds the names of all around it: the leaves of a small body
+/// could otherwise repeat a long one without end. Loki's `max_label_name_length`.
+pub const PUSH_NAME_BYTES_MAX: usize = 1024;
+/// Records, attributes and values that one OTLP body may become: attributes of a resource are
+/// copied to each of its records, so a small body can grow large. As JSON each costs more.
+pub const OTLP_VALUES_MAX: usize = 10_000_000;
+pub const OTLP_JSON_OBJECTS_MAX: usize = 2_000_000;
+/// Lines and bytes that an export holds at a time, bytes when one instant has more lines than
+/// that, and lines around one that a context may show.
+pub const EXPORT_PAGE_LINES: usize = 50_000;
+pub const EXPORT_PAGE_BYTES: usize = 32 * 1024 * 1024;
+pub const EXPORT_INSTANT_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub const CONTEXT_LINES_MAX: usize = 1_000;
 /// Label sets of pushes that are remembered with their text, and the longest such text: a few
 /// megabytes in all.
 pub const LABEL_TEXTS_MAX: usize = 4096;

@@ -13,6 +13,21 @@ use crate::model::TENANT_DEFAULT;
 
 const TENANT_HEADER: &str = "X-Scope-OrgID";
 
+/// Routes that read or write lines; the rest is the server's own.
+const TENANT_ROUTES: [&str; 11] = [
+    "/loki/api/v1/",
+    "/api/prom/",
+    "/prometheus/",
+    "/otlp/",
+    "/v1/logs",
+    "/insert/",
+    "/stockade/api/v1/push/",
+    "/stockade/api/v1/query",
+    "/stockade/api/v1/context",
+    "/stockade/api/v1/nearest",
+    "/stockade/api/v1/explain",
+];
+
 /// The tenant of a request, put there by `pass`.
 #[derive(Debug, Clone)]
 pub struct Tenant(pub String);
@@ -41,9 +56,8 @@ fn tenant(
     route: &str,
     url_query: Option<&str>,
 ) -> Result<String, ApiError> {
-    let needs_tenant = route.starts_with("/loki/api/v1/")
-        || route.starts_with("/api/prom/")
-        || route.starts_with("/prometheus/");
+    let needs_tenant =
+        TENANT_ROUTES.iter().any(|prefix| route.starts_with(prefix)) || route.ends_with("/_bulk");
     if !api.multi_tenant || !needs_tenant || route.ends_with("/buildinfo") {
         return Ok(TENANT_DEFAULT.to_owned());
     }

@@ -71,13 +71,15 @@ impl IntoResponse for ApiError {
 impl From<PushError> for ApiError {
     fn from(error: PushError) -> Self {
         let status = match &error {
-            PushError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            PushError::TooLarge { .. } | PushError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            PushError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             PushError::NoStreams => StatusCode::UNPROCESSABLE_ENTITY,
             PushError::Encoding(_)
             | PushError::NoContentType
             | PushError::Compression { .. }
             | PushError::Protobuf(_)
             | PushError::Json(_)
+            | PushError::Bulk(_)
             | PushError::Labels { .. } => StatusCode::BAD_REQUEST,
         };
         ApiError::new(status, error.to_string())

@@ -5,14 +5,19 @@ mod access;
 mod admin;
 mod alertmanager;
 mod deletes;
+mod elastic;
 pub mod encode;
 mod error;
+mod intake;
 mod metadata;
 mod page;
 pub mod params;
 mod push;
 mod query;
 mod rules;
+mod stockade_around;
+mod stockade_explain;
+mod stockade_query;
 mod tail;
 
 use std::future::Future;
@@ -24,6 +29,7 @@ use std::sync::atomic::AtomicUsize;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderMap;
 use axum::routing::{any, get, post};
 use bytes::Bytes;
 use serde_json::Value;
@@ -33,7 +39,7 @@ use tower_http::compression::CompressionLayer;
 pub use error::ApiError;
 
 use crate::clock::SharedClock;
-use crate::collect::push::{Format, PushError};
+use crate::collect::push::{Item, PushError, Shape};
 use crate::config::Limits;
 use crate::limits;
 use crate::metrics::{Counters, Histograms, Metrics};
@@ -48,7 +54,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Debug)]
 pub struct PushBody {
     pub tenant: String,
-    pub format: Format,
+    pub shape: Shape,
     pub encoding: Option<String>,
     pub body: Bytes,
 }
@@ -57,8 +63,10 @@ pub struct PushBody {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushOutcome {
     Stored,
-    /// The rest is on disk; this names what was left out.
-    Partly(String),
+    /// The rest is on disk; the message names what was left out.
+    Partly { accepted: usize, rejected: usize, message: String },
+    /// For formats whose answer names each item: those without a fault are on disk.
+    Items(Vec<Item>),
 }
 
 #[derive(Debug)]
@@ -214,6 +222,8 @@ pub fn router(api: Arc<Api>) -> Router {
     let pushes = Router::new()
         .route("/loki/api/v1/push", post(push::loki))
         .route("/api/prom/push", post(push::loki))
+        .merge(intake::routes())
+        .merge(elastic::routes())
         .layer(DefaultBodyLimit::disable());
     let queries = Router::new()
         .route("/loki/api/v1/query", any(query::instant))
@@ -236,7 +246,11 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/loki/api/v1/patterns", any(metadata::patterns))
         .route("/loki/api/v1/drilldown-limits", get(metadata::drilldown_limits))
         .route("/loki/api/v1/tail", get(tail::tail))
-        .route("/api/prom/tail", get(tail::tail));
+        .route("/api/prom/tail", get(tail::tail))
+        .route("/stockade/api/v1/query", any(stockade_query::query))
+        .route("/stockade/api/v1/context", any(stockade_around::context))
+        .route("/stockade/api/v1/nearest", any(stockade_around::nearest))
+        .route("/stockade/api/v1/explain", any(stockade_explain::explain));
     let ruler = Router::new()
         .route("/loki/api/v1/rules", get(rules::list_all))
         .route(
@@ -286,7 +300,12 @@ pub fn router(api: Arc<Api>) -> Router {
     let mut router = Router::new().merge(queries).merge(ruler).merge(alertmanager).merge(own);
     for asset in crate::ui::ASSETS {
         let path = format!("/{}", asset.path);
-        router = router.route(&path, get(move || async move { page::serve(asset) }));
+        // Clients of Elasticsearch ask at the root who is there.
+        let answer = move |headers: HeaderMap| async move {
+            let is_root = asset.path.is_empty();
+            if is_root && elastic::is_asked(&headers) { elastic::info() } else { page::serve(asset) }
+        };
+        router = router.route(&path, get(answer));
     }
     router
         .layer(CompressionLayer::new())

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use super::access::Tenant;
 use super::error::ApiError;
 use super::{Api, PushBody, PushFailure, PushOutcome};
-use crate::collect::push::{Format, PushError};
+use crate::collect::push::{Format, PushError, Shape};
 use crate::limits;
 
 pub async fn loki(
@@ -24,18 +24,19 @@ pub async fn loki(
     let format = Format::from_content_type(header_text(&parts.headers, header::CONTENT_TYPE))?;
     let encoding = header_text(&parts.headers, header::CONTENT_ENCODING).map(ToOwned::to_owned);
     let body = read_body(body, limits::PUSH_BODY_BYTES_MAX).await?;
-    match api.ingest.push(PushBody { tenant, format, encoding, body }).await {
-        Ok(PushOutcome::Stored) => Ok(StatusCode::NO_CONTENT),
-        Ok(PushOutcome::Partly(message)) => Err(ApiError::bad_request(message)),
+    let shape = Shape::Loki(format);
+    match api.ingest.push(PushBody { tenant, shape, encoding, body }).await {
+        Ok(PushOutcome::Stored | PushOutcome::Items(_)) => Ok(StatusCode::NO_CONTENT),
+        Ok(PushOutcome::Partly { message, .. }) => Err(ApiError::bad_request(message)),
         Err(failure) => Err(refuse(failure)),
     }
 }
 
-fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+pub fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn refuse(failure: PushFailure) -> ApiError {
+pub fn refuse(failure: PushFailure) -> ApiError {
     match failure {
         PushFailure::Body(error) => error.into(),
         PushFailure::Limited(message) => ApiError::too_many(message, 1),

@@ -151,7 +151,7 @@ fn limit(params: &Params, expr: &Expr, limits: &QueryLimits) -> Result<usize, Ap
 }
 
 /// Loki's checks on the span of a query; gives the range cut to how far back queries may look.
-fn check_range(api: &Api, range: TimeRange, now: Timestamp) -> Result<TimeRange, ApiError> {
+pub fn check_range(api: &Api, range: TimeRange, now: Timestamp) -> Result<TimeRange, ApiError> {
     let limits = api.limits.load();
     let length_max = limits.max_query_length.ns();
     let length = range.end.0.saturating_sub(range.start.0);

@@ -73,6 +73,23 @@ pub async fn tail(
         .into_response())
 }
 
+/// Counts entries that lie between the batches that came.
+#[derive(Default)]
+struct Missed {
+    /// Where the next batch begins, once one has come.
+    expected: Option<u64>,
+}
+
+impl Missed {
+    /// How many entries are missing before a batch that begins at `start`. Of the first one only
+    /// those are known that nobody was given (`skipped`).
+    fn before(&mut self, start: u64, entries: u64, skipped: u64) -> u64 {
+        let known = self.expected.unwrap_or_else(|| start.saturating_sub(skipped));
+        self.expected = Some(start + entries);
+        start.saturating_sub(known)
+    }
+}
+
 /// One of the bounded number of tails.
 struct Place(Arc<Api>);
 
@@ -122,9 +139,10 @@ async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
     let newest = range.end;
     let mut seen: HashSet<(Labels, i64, String)> =
         rows.iter().map(|row| (row.stream.clone(), row.ts.0, row.line.clone())).collect();
-    if send_rows(&mut socket, &rows, tail.categorize, &[]).await.is_err() {
+    if send_rows(&mut socket, &rows, tail.categorize, 0).await.is_err() {
         return;
     }
+    let mut missed = Missed::default();
     let ends = tokio::time::sleep(Duration::from_secs(limits::TAIL_SECS_MAX));
     tokio::pin!(ends);
     let mut ping = tokio::time::interval(Duration::from_secs(1));
@@ -142,23 +160,25 @@ async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
             },
             received = live.recv() => {
                 let mut rows = Vec::new();
-                let mut dropped = Vec::new();
+                let mut dropped = 0;
                 let mut next = Some(received);
                 // Everything that is already there goes out in one turn.
                 while let Some(batch) = next.take() {
                     match batch {
-                        Ok(batch) if batch.tenant == tail.tenant => {
-                            if batch.skipped > 0 {
-                                dropped.push(batch.skipped);
-                            }
-                            for stream in &batch.streams {
-                                for entry in &stream.entries {
-                                    rows.extend(filter.filter(&stream.labels, entry));
+                        Ok(batch) => {
+                            // What is missing between two batches, whoever's it is: a filter
+                            // cannot be asked about entries that are gone.
+                            dropped += missed.before(batch.before, batch.entries() as u64, batch.skipped);
+                            if batch.tenant == tail.tenant {
+                                for stream in &batch.streams {
+                                    for entry in &stream.entries {
+                                        rows.extend(filter.filter(&stream.labels, entry));
+                                    }
                                 }
                             }
                         }
-                        Ok(_) => {}
-                        Err(RecvError::Lagged(batches)) => dropped.push(batches),
+                        // The next batch tells how many entries that were.
+                        Err(RecvError::Lagged(_)) => {}
                         Err(RecvError::Closed) => return close(socket, "the server is stopping").await,
                     }
                     if rows.len() < limits::TAIL_FRAME_ENTRIES_MAX * 10 {
@@ -171,7 +191,7 @@ async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
                         || !seen.remove(&(row.stream.clone(), row.ts.0, row.line.clone()))
                 });
                 rows.sort_by_key(|row| row.ts);
-                if send_rows(&mut socket, &rows, tail.categorize, &dropped).await.is_err() {
+                if send_rows(&mut socket, &rows, tail.categorize, dropped).await.is_err() {
                     return;
                 }
             }
@@ -183,22 +203,22 @@ async fn send_rows(
     socket: &mut WebSocket,
     rows: &[LogRow],
     categorize: Categorize,
-    dropped: &[u64],
+    dropped: u64,
 ) -> Result<(), axum::Error> {
     let mut dropped = dropped;
     let mut chunks = rows.chunks(limits::TAIL_FRAME_ENTRIES_MAX);
     loop {
         let chunk = chunks.next().unwrap_or_default();
-        if chunk.is_empty() && dropped.is_empty() {
+        if chunk.is_empty() && dropped == 0 {
             return Ok(());
         }
         socket.send(Message::Text(frame(chunk, categorize, dropped).into())).await?;
-        dropped = &[];
+        dropped = 0;
     }
 }
 
 /// One frame in Loki's form; each entry is a stream object of its own.
-fn frame(rows: &[LogRow], categorize: Categorize, dropped: &[u64]) -> String {
+fn frame(rows: &[LogRow], categorize: Categorize, dropped: u64) -> String {
     let mut out = String::from("{\"streams\":[");
     for (at, row) in rows.iter().enumerate() {
         if at > 0 {
@@ -213,19 +233,39 @@ fn frame(rows: &[LogRow], categorize: Categorize, dropped: &[u64]) -> String {
         out.push_str("]}");
     }
     out.push(']');
-    if !dropped.is_empty() {
-        out.push_str(",\"dropped_entries\":[");
-        for (at, batches) in dropped.iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            let _ = write!(out, "{{\"timestamp\":\"0\",\"labels\":{{\"dropped\":\"{batches}\"}}}}");
-        }
-        out.push(']');
+    if dropped > 0 {
+        // Loki names each entry; of those that were never looked at there is only a number.
+        let _ = write!(
+            out,
+            ",\"dropped_entries\":[{{\"timestamp\":\"0\",\"labels\":{{\"dropped\":\"{dropped}\"}}}}]"
+        );
     }
     if categorize == Categorize::Yes {
         out.push_str(",\"encodingFlags\":[\"categorize-labels\"]");
     }
     out.push('}');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_between_batches_are_counted() {
+        let mut missed = Missed::default();
+        assert_eq!(missed.before(100, 10, 3), 3);
+        assert_eq!(missed.before(110, 5, 0), 0);
+        assert_eq!(missed.before(200, 1, 7), 85);
+        assert_eq!(missed.before(201, 1, 0), 0);
+    }
+
+    #[test]
+    fn frames_say_what_is_missing() {
+        assert_eq!(
+            frame(&[], Categorize::No, 7),
+            r#"{"streams":[],"dropped_entries":[{"timestamp":"0","labels":{"dropped":"7"}}]}"#
+        );
+        assert_eq!(frame(&[], Categorize::No, 0), r#"{"streams":[]}"#);
+    }
 }

@@ -120,32 +120,40 @@ impl Intake {
     }
 
     /// Decodes, checks, redacts and prepares a push; the CPU part, off the async threads.
-    fn prepare_push(
-        &self,
-        push: PushBody,
-    ) -> Result<(Redacted<Batch>, Option<String>), PushFailure> {
+    fn prepare_push(&self, push: PushBody) -> Result<(Redacted<Batch>, PushOutcome), PushFailure> {
         let rules = self.rules.load();
-        let mut streams = push::decode(
-            push.format,
-            push.encoding.as_deref(),
-            push.body,
-            limits::PUSH_DECODED_BYTES_MAX,
-        )
-        .map_err(PushFailure::Body)?;
-        self.check_rate(&rules.limits, &streams)?;
         let now = Timestamp(self.clock.now_ns());
-        let rejected = push::validate(&mut streams, &push_limits(&rules.limits), now);
+        let limits = push_limits(&rules.limits);
+        let mut decoded =
+            push::open(&push.shape, push.encoding.as_deref(), push.body, &limits, now)
+                .map_err(PushFailure::Body)?;
+        self.check_rate(&rules.limits, &decoded.streams)?;
+        let rejected = decoded.validate(&limits, now);
         if rejected.entries > 0 {
             self.counted.rejected.add(&["limit"], rejected.entries as u64);
         }
+        let (streams, items) = decoded.into_parts();
         let batch = Batch { tenant: push.tenant, streams, positions: Vec::new() };
         let mut redacted = rules.redactor.redact(batch, "push").into_inner();
         rules.discover.run(&mut redacted);
         // Discovery adds known level names and copies of redacted label values, nothing new.
         let redacted = rules.redactor.guard(redacted, &Changes::Nothing, "push");
-        let message = (!rejected.is_empty())
-            .then(|| rules.redactor.redact_text(&rejected.message()).into_owned());
-        Ok((redacted, message))
+        let clean = |text: &str| rules.redactor.redact_text(text).into_owned();
+        let outcome = match (items, rejected.message) {
+            (Some(mut items), _) => {
+                for fault in items.iter_mut().filter_map(|item| item.fault.as_mut()) {
+                    fault.reason = clean(&fault.reason);
+                }
+                PushOutcome::Items(items)
+            }
+            (None, Some(message)) => PushOutcome::Partly {
+                accepted: redacted.entries(),
+                rejected: rejected.entries,
+                message: clean(&message),
+            },
+            (None, None) => PushOutcome::Stored,
+        };
+        Ok((redacted, outcome))
     }
 
     fn check_rate(&self, limits: &Limits, streams: &[StreamBatch]) -> Result<(), PushFailure> {
@@ -174,7 +182,7 @@ impl Intake {
         }
         let intake = self.clone();
         let prepared = tokio::task::spawn_blocking(move || intake.prepare_push(push)).await;
-        let (batch, rejected) = prepared.map_err(|error| {
+        let (batch, outcome) = prepared.map_err(|error| {
             tracing::error!(%error, "preparing a push failed");
             PushFailure::Storage("preparing the push failed; see the server's log".to_owned())
         })??;
@@ -184,7 +192,7 @@ impl Intake {
             self.counted.lines.add(&["push"], lines);
             self.counted.bytes.add(&["push"], bytes);
         }
-        Ok(rejected.map_or(PushOutcome::Stored, PushOutcome::Partly))
+        Ok(outcome)
     }
 
     /// Redacts, runs the pipeline and guards what it changed.

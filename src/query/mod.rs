@@ -5,7 +5,10 @@ pub mod syntax;
 
 mod engine;
 mod error;
+mod explain;
 mod explore;
+mod export;
+pub mod plain;
 mod plan;
 mod result;
 mod run;
@@ -13,10 +16,12 @@ mod tail;
 
 pub use engine::{Engine, InstantQuery, QueryContext, QueryLimits, RangeQuery};
 pub use error::QueryError;
+pub use explain::{Explanation, Selection};
 pub use explore::{
     DetectedField, DetectedLabel, DetectedPattern, FieldKind, FieldParser, FieldQuery, IndexStats,
     PatternQuery, Volume, VolumeBy, VolumeQuery, VolumeSeries,
 };
+pub use export::{Nearest, Page, PageQuery, Ties};
 pub use plan::hints;
 pub use result::{
     Categorize, LogRow, QueryData, QueryResult, QueryStats, Sample, Series, StreamGroup,

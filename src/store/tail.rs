@@ -15,6 +15,9 @@ pub struct TailBatch {
     batch: Batch,
     /// Entries stored before this batch that no tail was given, because slow ones held too much.
     pub skipped: u64,
+    /// Entries stored before this batch while somebody followed, skipped ones among them: a gap to
+    /// the batch before says how many a slow follower missed.
+    pub before: u64,
     bytes: u64,
     held: Arc<AtomicU64>,
 }
@@ -37,6 +40,7 @@ pub(super) struct Tail {
     sender: broadcast::Sender<Arc<TailBatch>>,
     held: Arc<AtomicU64>,
     skipped: AtomicU64,
+    entries: AtomicU64,
 }
 
 impl Default for Tail {
@@ -45,6 +49,7 @@ impl Default for Tail {
             sender: broadcast::Sender::new(TAIL_QUEUE_BATCHES_MAX),
             held: Arc::default(),
             skipped: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
         }
     }
 }
@@ -76,13 +81,14 @@ impl Tail {
             return;
         }
         let bytes = batch.bytes() as u64;
+        let before = self.entries.fetch_add(batch.entries() as u64, Ordering::Relaxed);
         if self.held.load(Ordering::Relaxed) + bytes > TAIL_QUEUE_BYTES_MAX {
             self.skipped.fetch_add(batch.entries() as u64, Ordering::Relaxed);
             return;
         }
         self.held.fetch_add(bytes, Ordering::Relaxed);
         let skipped = self.skipped.swap(0, Ordering::Relaxed);
-        let tailed = TailBatch { batch, skipped, bytes, held: self.held.clone() };
+        let tailed = TailBatch { batch, skipped, before, bytes, held: self.held.clone() };
         // Fails only when the last receiver has just gone.
         let _ = self.sender.send(Arc::new(tailed));
     }

@@ -14,11 +14,16 @@ mod alerts;
 
 mod bad_input;
 mod cli;
+mod clients;
 mod compat;
+mod corpus;
 mod crash;
 mod docker;
 mod files;
+mod intake;
 mod journald;
+mod own_api;
 mod page;
 mod push;
+mod tails;
 mod tidy;

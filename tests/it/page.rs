@@ -136,6 +136,19 @@ fn search_open_follow_and_scroll() {
     wait_for("the details", || browser.text(".details").contains("service_name").then_some(()));
     assert_eq!(browser.run("return document.title").as_str(), Some("Stockade"));
     assert_eq!(browser.count(".line img"), 0, "log text is never markup");
+    // The lines around it come in place of the search, which one click brings back.
+    browser.run("document.querySelector('.details button.context').click()");
+    wait_for("the lines around", || {
+        (browser.text("#summary").contains("around one of shop") && browser.count(".row") > 10)
+            .then_some(())
+    });
+    assert!(browser.text(".details").contains("needle"), "the line itself is open");
+    browser.run("document.querySelector('#summary button.go').click()");
+    wait_for("the search again", || (browser.count(".row") == 1).then_some(()));
+    browser.run("document.querySelector('.row').click()");
+    wait_for("the details again", || {
+        browser.text(".details").contains("service_name").then_some(())
+    });
     browser.run("document.querySelector('.details .field button').click()");
     wait_for("the filter in the query", || {
         let query = browser.run("return document.getElementById('query').value");
@@ -149,6 +162,16 @@ fn search_open_follow_and_scroll() {
     let fresh = [(now_ns(), "freshly pushed line".to_owned())];
     assert_eq!(server.push_lines(labels, &fresh).0, 204);
     wait_for("the live line", || browser.text(".row .line").contains("freshly").then_some(()));
+
+    // Where there is nothing, the page says where something is, and goes there.
+    let old = [(now_ns() - 3 * 3600 * 1_000_000_000, "from the morning".to_owned())];
+    assert_eq!(server.push_lines(json!({"service_name": "night"}), &old).0, 204);
+    browser.open(&format!("{}/?query=service%3Anight+morning", server.url));
+    wait_for("the way to the nearest line", || {
+        (browser.count("#summary button.go[data-side=before]") == 1).then_some(())
+    });
+    browser.run("document.querySelector('#summary button.go').click()");
+    wait_for("the old line", || browser.text(".row .line").contains("morning").then_some(()));
 
     // A query that does not parse is told under the box.
     browser.open(&format!("{}/?query=%7Ba%3D", server.url));

@@ -277,6 +277,27 @@ pub fn http(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> (
     })
 }
 
+/// Like `http`, with the headers of the answer, and its body as it came over the wire.
+pub fn http_whole(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> (u16, reqwest::header::HeaderMap, Vec<u8>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().timeout(PATIENCE).no_gzip().build().unwrap();
+        let mut request = client.request(method.parse().unwrap(), url).body(body.to_vec());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        (status, headers, response.bytes().await.unwrap().to_vec())
+    })
+}
+
 /// A double of Slack's incoming webhooks: keeps what it was sent, answers as it is told.
 pub struct Slack {
     pub url: String,

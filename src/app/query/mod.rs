@@ -15,7 +15,8 @@ use super::cli::{Output, QueryArgs};
 use super::{Exit, runtime};
 use crate::api::params::parse_time;
 use crate::clock::{Clock as _, SystemClock};
-use crate::model::{TimeRange, Timestamp, quote};
+use crate::model::{TimeRange, Timestamp};
+use crate::query::plain;
 use crate::query::syntax::{self, Expr};
 use crate::text::units;
 
@@ -46,42 +47,9 @@ pub fn query(args: &QueryArgs) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Plain words search every stream, in any case, as on the page: all must occur, `-word` must
-/// not, and "several words" in quotes stay together.
+/// Plain words search every stream, as on the page.
 fn to_logql(text: &str) -> String {
-    let trimmed = text.trim_start();
-    if trimmed.starts_with(['{', '('])
-        || (trimmed.contains('{') && trimmed.contains('('))
-        || (trimmed.contains('(') && syntax::parse(text).is_ok())
-    {
-        return text.to_owned();
-    }
-    let mut logql = "{service_name=~\".+\"}".to_owned();
-    for (op, word) in words(text) {
-        let pattern = format!("(?i){}", regex::escape(word));
-        logql.push_str(&format!(" {op} {}", quote(&pattern)));
-    }
-    logql
-}
-
-/// The words of a plain search with the line filter that each becomes.
-fn words(text: &str) -> Vec<(&'static str, &str)> {
-    let mut found = Vec::new();
-    let mut rest = text.trim_start();
-    while !rest.is_empty() {
-        let (op, bare) = match rest.strip_prefix('-') {
-            Some(bare) if bare.starts_with(|c: char| !c.is_whitespace()) => ("!~", bare),
-            _ => ("|~", rest),
-        };
-        let quoted = bare.strip_prefix('"').and_then(|inner| inner.split_once('"'));
-        let (word, after) = match quoted {
-            Some((word, after)) if !word.is_empty() => (word, after),
-            _ => bare.split_at(bare.find(char::is_whitespace).unwrap_or(bare.len())),
-        };
-        found.push((op, word));
-        rest = after.trim_start();
-    }
-    found
+    if plain::is_logql(text) { text.to_owned() } else { plain::to_logql(text) }
 }
 
 fn range(args: &QueryArgs) -> Result<TimeRange, Exit> {

@@ -1,10 +1,15 @@
-//! Loki's push formats: snappy protobuf and JSON, compressed or not, into a batch.
+//! Push formats into batches: Loki's snappy protobuf and JSON, OTLP, `_bulk` and JSON lines.
 //! Knows no HTTP status codes; `api` gives each error its own.
 
+mod body;
+mod bulk;
 mod cursor;
 mod decompress;
+mod fields;
 mod json;
+mod jsonline;
 mod label_texts;
+pub mod otlp;
 mod proto;
 mod rate;
 mod validate;
@@ -12,7 +17,9 @@ pub mod wire;
 
 use bytes::Bytes;
 
+pub use body::{Decoded, Fault, FaultKind, Item, Refused, Shape, open};
 pub use decompress::decompress;
+pub use fields::FieldNames;
 pub use rate::RateLimiter;
 pub use validate::{PushLimits, Rejected, sanitize_metadata_name, validate};
 
@@ -37,6 +44,13 @@ pub enum PushError {
     Labels { labels: String, reason: String },
     #[error("error at least one valid stream is required for ingestion")]
     NoStreams,
+    #[error("content type {0:?} is not supported; use application/x-protobuf or application/json")]
+    ContentType(String),
+    #[error("the body holds more than {entries_max} entries and values; send smaller batches")]
+    TooMany { entries_max: usize },
+    /// An action line of `_bulk`, after which nothing can be told apart.
+    #[error("{0}")]
+    Bulk(String),
 }
 
 /// The format of a push body, from its Content-Type.

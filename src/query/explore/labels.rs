@@ -27,7 +27,7 @@ pub struct DetectedLabel {
 const ALWAYS_SHOWN: [&str; 4] = ["cluster", "namespace", "instance", "pod"];
 
 impl Engine {
-    pub(super) fn streams(
+    pub(in crate::query) fn streams(
         &self,
         matchers: &[Matcher],
         range: TimeRange,

@@ -84,6 +84,19 @@ export function rowsOf(streams) {
   return rows;
 }
 
+/** Lines around one of a stream: as rows, newest first. */
+export async function around(row, count) {
+  const labels = `{${Object.entries(row.labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(", ")}}`;
+  const { data } = await ask("stockade/api/v1/context", { labels, ts: String(row.ts), before: count, after: count });
+  return [...data.before, ...data.at, ...data.after].reverse().map(({ timestamp, line, labels: stream, metadata }) => (
+    { ts: BigInt(timestamp), line, labels: stream, metadata: metadata ?? {}, parsed: {} }));
+}
+
+/** Where the nearest lines are when a range has none: nanoseconds as text, or null. */
+export async function nearest({ query, start, end, signal }) {
+  return (await ask("stockade/api/v1/nearest", { query, start, end }, signal)).data;
+}
+
 export async function matrix({ query, start, end, step, signal }) {
   return (await ask("loki/api/v1/query_range", { query, start, end, step }, signal)).data.result;
 }
@@ -121,7 +134,7 @@ export function follow(query, { onRows, onDropped, onEnd }) {
   let ended = false;
   socket.onmessage = (event) => {
     const frame = JSON.parse(event.data);
-    if (frame.dropped_entries?.length) onDropped(frame.dropped_entries.length);
+    for (const { labels } of frame.dropped_entries ?? []) onDropped(Number(labels?.dropped ?? 1));
     if (frame.streams?.length) onRows(rowsOf(frame.streams));
   };
   socket.onclose = (event) => {

@@ -7,11 +7,12 @@ export const ROWS_MAX = 100000;
 const OVERSCAN_ROWS = 20;
 
 export class List {
-  constructor(container, { onNearEnd, onScrolledFromTop, addFilter }) {
+  constructor(container, { onNearEnd, onScrolledFromTop, addFilter, showContext }) {
     this.container = container;
     this.onNearEnd = onNearEnd;
     this.onScrolledFromTop = onScrolledFromTop;
     this.addFilter = addFilter;
+    this.showContext = showContext;
     this.rows = [];
     this.open = new Map(); // row object -> height of its details in pixels
     this.options = { utc: false, wrap: false, highlight: null };
@@ -30,6 +31,14 @@ export class List {
     this.open.clear();
     this.cursor = -1;
     this.container.scrollTop = 0;
+    this.schedule();
+  }
+
+  /** Scrolls to a row and opens it. */
+  show(at) {
+    this.open.set(this.rows[at], 200);
+    this.cursor = at;
+    this.container.scrollTop = Math.max(0, at - 3) * this.rowHeight;
     this.schedule();
   }
 
@@ -101,7 +110,7 @@ export class List {
       height += this.rowHeight;
       if (this.open.has(row)) {
         node.setAttribute("aria-expanded", "true");
-        const details = openRow(row, { addFilter: this.addFilter });
+        const details = openRow(row, { addFilter: this.addFilter, showContext: this.showContext });
         details.dataset.details = last;
         fragment.append(details);
         height += this.open.get(row);

@@ -5,7 +5,7 @@ import { firingCount, showAlerts } from "./alerts.js";
 import { Histogram, sparkline, stepFor } from "./histogram.js";
 import { List, ROWS_MAX } from "./list.js";
 import { LEVELS, isLogql, isMetric, rangeOf, readState, toLogql, writeState } from "./query.js";
-import { element, filterStage, shortNumber } from "./row.js";
+import { element, filterStage, shortNumber, timeParts } from "./row.js";
 
 const PAGE_ROWS = 1000;
 const SERIES_MAX = 200;
@@ -31,6 +31,7 @@ const list = new List($("list"), {
     state.service = "";
     search();
   },
+  showContext,
 });
 const histogram = new Histogram($("histogram"), {
   onZoom: (from, to) => {
@@ -106,9 +107,47 @@ async function search({ remember = true } = {}) {
     list.search = { query, start: range.start };
     exhausted = rows.length < PAGE_ROWS;
     const bytes = (stats.totalBytesProcessed ?? 0) / 1e6;
-    $("summary").textContent = rows.length
-      ? `${rows.length}${exhausted ? "" : "+"} lines in ${Math.round(performance.now() - began)} ms, ${bytes.toFixed(1)} MB read`
-      : "No line in this range. Widen the time range, or look at what the other services log.";
+    if (rows.length) {
+      $("summary").textContent = `${rows.length}${exhausted ? "" : "+"} lines in ${Math.round(performance.now() - began)} ms, ${bytes.toFixed(1)} MB read`;
+    } else {
+      await showNearest(query, range, mine.signal);
+    }
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** Nothing in the range: says where the next lines are, and goes there on a click. */
+async function showNearest(query, range, signal) {
+  $("summary").textContent = "No line in this range.";
+  const found = await api.nearest({ query, start: nanos(range.start), end: nanos(range.end), signal });
+  const what = found.matches === "query" ? "lines" : "lines of these services";
+  const links = ["before", "after"].filter((side) => found[side]).map((side) => {
+    const ts = BigInt(found[side]);
+    const [day, time] = timeParts(ts, $("utc").checked);
+    return element("button", { type: "button", class: "go", "data-side": side, onclick: () => {
+      const at = Number(ts / 1000000000n);
+      const span = range.end - range.start;
+      state.from = side === "before" ? Math.floor(at + 1 - span) : at;
+      state.to = side === "before" ? at + 1 : Math.ceil(at + span);
+      search();
+    } }, `${side} it: ${day}${time}`);
+  });
+  if (links.length) $("summary").replaceChildren(`No line in this range. The nearest ${what} are `, ...links.flatMap((link) => [link, " "]));
+  else $("summary").textContent = "No line in this range, nor at any other time.";
+}
+
+/** Shows the lines around one in place of the list; the search brings the list back. */
+async function showContext(row) {
+  follow(false);
+  try {
+    const rows = await api.around(row, 50);
+    list.set(rows);
+    exhausted = true;
+    const at = rows.findIndex((one) => one.ts === row.ts && one.line === row.line);
+    if (at >= 0) list.show(at);
+    $("summary").replaceChildren(`${rows.length} lines around one of ${row.labels.service_name ?? "its stream"} `,
+      element("button", { type: "button", class: "go", onclick: () => search({ remember: false }) }, "back to the search"));
   } catch (error) {
     failed(error);
   }

@@ -25,23 +25,43 @@ export function isMetric(text) {
   return isLogql(text) && !/^\s*\(*\s*\{/.test(text);
 }
 
-/** Plain words: each must occur, in any case; "quoted words" stay together; -word must not. */
-function wordFilters(text) {
-  const words = text.match(/-?"[^"]+"|\S+/g) ?? [];
-  return words.map((word) => {
-    const negative = word.length > 1 && word.startsWith("-");
-    const bare = word.replace(/^-/, "").replace(/^"(.*)"$/, "$1");
-    const escaped = bare.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    return `${negative ? "!~" : "|~"} ${quote(`(?i)${escaped}`)}`;
-  }).join(" ");
+/** Names that a label filter cannot have, because LogQL has them for itself. */
+const RESERVED = /^(and|or|unless|by|without|on|ignoring|offset|bool|json|logfmt|regexp|pattern|unpack|unwrap|drop|keep|decolorize|distinct|line_format|label_format|group_left|group_right|ip)$/i;
+const LEVEL_NAMES = { warning: "warn", wrn: "warn", err: "error", information: "info", inf: "info", dbg: "debug", trc: "trace" };
+
+/** Plain words to LogQL, as the server's `q` does it: each must occur, in any case; "quoted words"
+ * stay together; -word must not; name:value is a label, metadata, or a field of JSON or logfmt. */
+export function plainQuery(text, service) {
+  const matchers = service ? [`service_name=${quote(service)}`] : [];
+  let [lines, parsers, fields] = ["", "", ""];
+  for (const [, minus, phrase, name, quoted, value, word] of text.matchAll(
+    /(-(?=\S))?(?:"([^"]+)"|([A-Za-z_][\w.]*):(?!\/\/)(?:"([^"]+)"|(\S+))|(\S+))/g)) {
+    const equals = minus ? "!=" : "=";
+    const label = name?.replace(/\./g, "_");
+    const wanted = quoted ?? value;
+    if (!name || RESERVED.test(label)) {
+      const bare = phrase ?? word ?? `${name}:${wanted}`;
+      const escaped = bare.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+      lines += ` ${minus ? "!~" : "|~"} ${quote(`(?i)${escaped}`)}`;
+    } else if (label === "service") {
+      matchers.push(`service_name${equals}${quote(wanted)}`);
+    } else if (label === "level" || label === "severity") {
+      const level = wanted.toLowerCase();
+      fields += ` | detected_level${equals}${quote(LEVEL_NAMES[level] ?? level)}`;
+    } else {
+      parsers = " | json | logfmt | drop __error__, __error_details__";
+      fields += ` | ${label}${equals}${quote(wanted)}`;
+    }
+  }
+  if (!matchers.some((matcher) => !matcher.includes("!="))) matchers.push('service_name=~".+"');
+  return `{${matchers.join(", ")}}${lines}${parsers}${fields}`;
 }
 
 /** The LogQL of the state: typed query, chosen service, chosen levels. */
 export function toLogql({ text, service, levels }) {
   let query = text.trim();
   if (!isLogql(query)) {
-    const selector = service ? `{service_name=${quote(service)}}` : '{service_name=~".+"}';
-    query = [selector, wordFilters(query)].filter(Boolean).join(" ");
+    query = plainQuery(query, service);
   } else if (service && !isMetric(query)) {
     query = query.replace(/\{/, `{service_name=${quote(service)}, `).replace(/,\s*\}/, "}");
   }

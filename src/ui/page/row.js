@@ -94,7 +94,7 @@ function fieldTable(title, fields, addFilter, kind) {
     }));
 }
 
-export function openRow(row, { addFilter }) {
+export function openRow(row, { addFilter, showContext }) {
   const json = jsonFields(row.line);
   const more = row.line.length > LINE_CHARS_SHOWN * 10;
   const text = element("pre", { class: "full" }, more ? row.line.slice(0, LINE_CHARS_SHOWN * 10) : row.line);
@@ -106,6 +106,7 @@ export function openRow(row, { addFilter }) {
     text,
     showAll || undefined,
     element("p", { class: "actions" },
+      element("button", { type: "button", class: "context", title: "Lines before and after this one in its stream", onclick: () => showContext(row) }, "context"),
       element("button", { type: "button", onclick: () => navigator.clipboard?.writeText(row.line) }, "copy line"),
       element("button", { type: "button", onclick: () => navigator.clipboard?.writeText(JSON.stringify({
         timestamp: String(row.ts), labels: row.labels, metadata: row.metadata, line: row.line })) }, "copy JSON"),

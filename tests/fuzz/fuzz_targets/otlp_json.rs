@@ -1,0 +1,10 @@
+//! OTLP logs as JSON: any bytes are decoded or refused, and what comes out keeps the limits.
+
+#![no_main]
+
+mod body;
+
+use libfuzzer_sys::fuzz_target;
+use stockade::collect::push::{Shape, otlp};
+
+fuzz_target!(|bytes: &[u8]| body::check(&Shape::Otlp(otlp::Encoding::Json), bytes));
