@@ -87,8 +87,11 @@ pub fn render_labels(
         .iter()
         .filter(|(name, _)| *name != "__name__")
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let last = [(last.0.to_owned(), last.1.to_owned())];
-    Labels::from_pairs(series.chain(rendered).chain(last))
+    // A label that the series has empty stays, as it tells alerts apart; one that the rule makes
+    // empty is taken away.
+    rendered
+        .fold(Labels::of_series(series), |labels, (name, value)| labels.with(&name, &value))
+        .with(last.0, last.1)
 }
 
 pub fn render_annotations(texts: &[(String, RuleText)], data: &Value) -> Labels {

@@ -116,17 +116,20 @@ fn streams(out: &mut String, rows: &[LogRow], categorize: Categorize) {
 pub fn query_result(result: &QueryResult, categorize: Categorize) -> String {
     let mut out = String::with_capacity(4096);
     out.push_str("{\"status\":\"success\",\"data\":{\"resultType\":");
+    let result_key = match categorize {
+        Categorize::Yes => ",\"encodingFlags\":[\"categorize-labels\"],\"result\":",
+        Categorize::No => ",\"result\":",
+    };
     match &result.data {
         QueryData::Streams(rows) => {
-            out.push_str("\"streams\",");
-            if categorize == Categorize::Yes {
-                out.push_str("\"encodingFlags\":[\"categorize-labels\"],");
-            }
-            out.push_str("\"result\":");
+            out.push_str("\"streams\"");
+            out.push_str(result_key);
             streams(&mut out, rows, categorize);
         }
         QueryData::Matrix(series) => {
-            out.push_str("\"matrix\",\"result\":[");
+            out.push_str("\"matrix\"");
+            out.push_str(result_key);
+            out.push('[');
             for (at, one) in series.iter().enumerate() {
                 if at > 0 {
                     out.push(',');
@@ -145,7 +148,9 @@ pub fn query_result(result: &QueryResult, categorize: Categorize) -> String {
             out.push(']');
         }
         QueryData::Vector(samples) => {
-            out.push_str("\"vector\",\"result\":[");
+            out.push_str("\"vector\"");
+            out.push_str(result_key);
+            out.push('[');
             for (at, sample) in samples.iter().enumerate() {
                 if at > 0 {
                     out.push(',');
@@ -159,7 +164,8 @@ pub fn query_result(result: &QueryResult, categorize: Categorize) -> String {
             out.push(']');
         }
         QueryData::Scalar(ts, value) => {
-            out.push_str("\"scalar\",\"result\":");
+            out.push_str("\"scalar\"");
+            out.push_str(result_key);
             point(&mut out, *ts, *value);
         }
     }

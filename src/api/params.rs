@@ -180,7 +180,7 @@ fn default_step_ns(range: TimeRange) -> i64 {
 
 fn parse_step_ns(name: &str, text: &str) -> Result<i64, ApiError> {
     let fault =
-        || ApiError::bad_request(format!("cannot parse {text:?} to a valid duration in '{name}'"));
+        || ApiError::bad_request(format!("cannot parse {text:?} to a valid duration for {name}"));
     if let Ok(secs) = text.parse::<f64>() {
         let ns = secs * 1e9;
         return if ns.is_finite() && ns.abs() < i64::MAX as f64 {

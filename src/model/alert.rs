@@ -65,7 +65,7 @@ mod labels_as_map {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Labels, D::Error> {
-        Ok(Labels::from_pairs(BTreeMap::<String, String>::deserialize(from)?))
+        Ok(Labels::of_series(BTreeMap::<String, String>::deserialize(from)?))
     }
 }
 

@@ -11,7 +11,8 @@ use super::quote::{quote, unquote};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u128);
 
-/// Label names and values, sorted by name, each name once, no empty values. Cheap to clone.
+/// Label names and values, sorted by name, each name once; of streams no empty values. Cheap to
+/// clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels(Arc<[(String, String)]>);
 
@@ -38,6 +39,22 @@ impl Labels {
     pub fn from_pairs<N: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
+        let mut unique = Labels::sorted(pairs);
+        unique.retain(|(_, value)| !value.is_empty());
+        Labels(unique.into())
+    }
+
+    /// The labels of a series that a query makes: a label that a parser found empty is one, and
+    /// tells the series from those that lack it.
+    pub fn of_series<N: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        Labels(Labels::sorted(pairs).into())
+    }
+
+    fn sorted<N: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Vec<(String, String)> {
         let mut sorted: Vec<(String, String)> =
             pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
@@ -48,8 +65,7 @@ impl Labels {
                 _ => unique.push(pair),
             }
         }
-        unique.retain(|(_, value)| !value.is_empty());
-        Labels(unique.into())
+        unique
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -70,7 +86,8 @@ impl Labels {
 
     /// The same labels with one set; an empty value removes it.
     pub fn with(&self, name: &str, value: &str) -> Labels {
-        Labels::from_pairs(self.iter().filter(|(n, _)| *n != name).chain([(name, value)]))
+        let others = self.iter().filter(|(n, _)| *n != name);
+        Labels::of_series(others.chain((!value.is_empty()).then_some((name, value))))
     }
 
     pub fn stream_id(&self, tenant: &str) -> StreamId {

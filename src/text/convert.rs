@@ -7,12 +7,55 @@ use crate::text::units;
 /// Go's `strconv.ParseFloat`.
 pub fn number(text: &str) -> Result<f64, String> {
     let syntax = || format!("strconv.ParseFloat: parsing {}: invalid syntax", quote(text));
-    let value: f64 = text.parse().map_err(|_| syntax())?;
+    let value: f64 = match text.parse() {
+        Ok(value) => value,
+        Err(_) => unusual_number(text).ok_or_else(syntax)?,
+    };
     let named = text.trim_start_matches(['+', '-']).starts_with(['i', 'I']);
     if value.is_infinite() && !named {
         return Err(format!("strconv.ParseFloat: parsing {}: value out of range", quote(text)));
     }
     Ok(value)
+}
+
+/// What Go reads and Rust does not: `1_000` and hexadecimal floats such as `0x1.8p3`.
+fn unusual_number(text: &str) -> Option<f64> {
+    let (negative, body) = match text.strip_prefix('-') {
+        Some(body) => (true, body),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let value = match body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")) {
+        Some(hex) => hex_float(hex)?,
+        None => {
+            let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+            let chars: Vec<char> = body.chars().collect();
+            let well_placed = chars.iter().enumerate().all(|(at, c)| {
+                let before = at.checked_sub(1).and_then(|at| chars.get(at)).copied();
+                *c != '_' || (digit(before) && digit(chars.get(at + 1).copied()))
+            });
+            if !body.contains('_') || !well_placed {
+                return None;
+            }
+            body.replace('_', "").parse().ok()?
+        }
+    };
+    Some(if negative { -value } else { value })
+}
+
+/// The digits behind `0x`; Go wants the exponent to be given.
+fn hex_float(text: &str) -> Option<f64> {
+    let (mantissa, exponent) = text.split_once(['p', 'P'])?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() || mantissa.len() > 64 {
+        return None;
+    }
+    let mut value = 0.0_f64;
+    for c in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(c.to_digit(16)?);
+    }
+    let places = i32::try_from(fraction.len()).ok()?;
+    Some(value * 2.0_f64.powi(exponent.checked_sub(4 * places)?))
 }
 
 /// Go's `time.ParseDuration`, in nanoseconds.
@@ -65,6 +108,12 @@ mod tests {
         check("200", Ok(200.0));
         check("1e3", Ok(1000.0));
         check("-4", Ok(-4.0));
+        check("1_000", Ok(1000.0));
+        check("0x1.8p3", Ok(12.0));
+        check("-0x10p0", Ok(-16.0));
+        check("1__0", Err(r#"strconv.ParseFloat: parsing "1__0": invalid syntax"#));
+        check("_1", Err(r#"strconv.ParseFloat: parsing "_1": invalid syntax"#));
+        check("0x10", Err(r#"strconv.ParseFloat: parsing "0x10": invalid syntax"#));
         check("+Inf", Ok(f64::INFINITY));
         check("n/a", Err(r#"strconv.ParseFloat: parsing "n/a": invalid syntax"#));
         check("", Err(r#"strconv.ParseFloat: parsing "": invalid syntax"#));

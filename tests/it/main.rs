@@ -25,5 +25,6 @@ mod journald;
 mod own_api;
 mod page;
 mod push;
+mod silences;
 mod tails;
 mod tidy;

@@ -8,7 +8,9 @@ use super::vectors::{LabelIds, Vectors};
 /// The labels by which a grouping keeps a series apart.
 pub fn group_labels(labels: &Labels, grouping: &Grouping) -> Labels {
     let listed = |name: &str| grouping.labels.iter().any(|listed| listed == name);
-    Labels::from_pairs(labels.iter().filter(|(name, _)| listed(name) != grouping.without))
+    let kept = labels.iter().filter(|(name, _)| listed(name) != grouping.without);
+    // What `by` names is kept even if it is empty; `without` keeps what says something.
+    if grouping.without { Labels::from_pairs(kept) } else { Labels::of_series(kept) }
 }
 
 /// Aggregates each step.

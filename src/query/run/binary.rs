@@ -72,7 +72,7 @@ fn each(vectors: Vectors, value: impl Fn(f64) -> Option<f64>) -> Vectors {
 fn signature(labels: &Labels, matching: Option<&VectorMatching>) -> Labels {
     let Some(matching) = matching else { return labels.clone() };
     let listed = |name: &str| matching.labels.iter().any(|listed| listed == name);
-    Labels::from_pairs(labels.iter().filter(|(name, _)| listed(name) == matching.on))
+    Labels::of_series(labels.iter().filter(|(name, _)| listed(name) == matching.on))
 }
 
 struct Signatures {

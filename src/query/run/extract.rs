@@ -145,7 +145,9 @@ impl Extractor {
         let Extractor { worker, shape, .. } = self;
         let mut row = worker.run(ts, line, metadata).ok_or(Miss::Dropped)?;
         let value = shape.measure.value(&mut row, stored_bytes).ok_or(Miss::Dropped)?;
-        if row.error().is_some() && !shape.keeps_errors {
+        // Only what a parser failed at can be asked for; filters and conversions fail the query.
+        let may_keep = shape.keeps_errors && row.error().is_some_and(errors::is_of_parser);
+        if row.error().is_some() && !may_keep {
             return Err(Miss::Failed(pipeline_error(&row)));
         }
         let key = if row.is_plain() {
@@ -164,7 +166,7 @@ impl Sample<'_> {
             return row.all_labels();
         }
         let pick = |keep: &dyn Fn(NameId) -> bool| {
-            Labels::from_pairs(
+            Labels::of_series(
                 row.labels()
                     .filter(|(name, _, _)| keep(*name))
                     .map(|(name, _, value)| (row.name(name), value)),
@@ -193,10 +195,10 @@ impl Identity {
         if matches!(self, Identity::Nothing) && !has_error {
             return SeriesKey(0);
         }
-        // The order of labels makes no difference to their sum. Empty values are no labels.
+        // The order of labels makes no difference to their sum.
         let mut sum = row
             .labels()
-            .filter(|(name, _, value)| !value.is_empty() && counts(*name))
+            .filter(|(name, _, _)| counts(*name))
             .fold(0_u128, |sum, (name, _, value)| sum.wrapping_add(row.label_hash(name, value)));
         if let Some(error) = row.error() {
             sum = sum.wrapping_add(xxh3_128(error.as_bytes()));

@@ -54,22 +54,25 @@ impl JsonParser {
             return Err(Halt::Broken(scan::TOO_DEEP));
         }
         let mut scratch = std::mem::take(&mut row.state.scratch);
-        let result = scan::each_member(line, at, &mut scratch, &mut |key, value| {
-            let value = value?;
-            let name = row.state.names.of_key(prefix, key);
-            match value.kind {
-                Kind::Object => {
-                    let below = if name == NO_NAME { ROOT } else { name };
-                    if row.state.names.is_wanted_prefix(below) {
-                        self.object(row, line, value.start, below, depth + 1)?;
+        let result =
+            scan::each_member(line, at, scan::Commas::Needed, &mut scratch, &mut |key, value| {
+                let value = value?;
+                let name = row.state.names.of_key(prefix, key);
+                match value.kind {
+                    Kind::Object => {
+                        let below = if name == NO_NAME { ROOT } else { name };
+                        if row.state.names.is_wanted_prefix(below) {
+                            self.object(row, line, value.start, below, depth + 1)?;
+                        }
+                        return Ok(());
                     }
-                    return Ok(());
+                    Kind::String | Kind::Number | Kind::Bool => {
+                        self.leaf(row, line, name, value)?
+                    }
+                    Kind::Array | Kind::Null => {}
                 }
-                Kind::String | Kind::Number | Kind::Bool => self.leaf(row, line, name, value)?,
-                Kind::Array | Kind::Null => {}
-            }
-            if row.has_all_wanted() { Err(Halt::Done) } else { Ok(()) }
-        });
+                if row.has_all_wanted() { Err(Halt::Done) } else { Ok(()) }
+            });
         row.state.scratch = scratch;
         result
     }

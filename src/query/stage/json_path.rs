@@ -134,23 +134,28 @@ impl Walk<'_> {
             return self.elements(line, at, active, depth);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
-        let result = scan::each_member(line, at, &mut scratch, &mut |key, value| {
-            let below: Vec<usize> = active
+        let result =
+            scan::each_member(line, at, scan::Commas::Optional, &mut scratch, &mut |key, value| {
+                let below: Vec<usize> = active
                 .iter()
                 .copied()
                 .filter(
                     |&field| matches!(self.step(field, depth), Some(PathStep::Key(k)) if k == key),
                 )
                 .collect();
-            match value {
-                _ if below.is_empty() => Ok(()),
-                Ok(value) => self.arrive(line, value, &below, depth + 1),
-                Err(message) => {
-                    self.broken = Some(message);
-                    Err(End)
+                match value {
+                    _ if below.is_empty() => Ok(()),
+                    Ok(value) => self.arrive(line, value, &below, depth + 1),
+                    // A broken value matters only to who wants it as it is.
+                    Err(_) if below.iter().all(|&field| self.step(field, depth + 1).is_some()) => {
+                        Ok(())
+                    }
+                    Err(message) => {
+                        self.broken = Some(message);
+                        Err(End)
+                    }
                 }
-            }
-        });
+            });
         self.scratch = scratch;
         result
     }

@@ -133,11 +133,19 @@ pub fn value(text: &[u8], at: usize) -> Found {
 /// A value, or how it is broken.
 pub type Found = Result<Value, &'static str>;
 
+/// Whether members of an object may follow each other without a comma.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commas {
+    Needed,
+    Optional,
+}
+
 /// Goes through the members of the object at `at`, in order. The callback gets key and value;
 /// what it returns as error ends the walk.
 pub fn each_member<E: From<&'static str>>(
     text: &str,
     at: usize,
+    commas: Commas,
     scratch: &mut String,
     member: &mut dyn FnMut(&str, Found) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -179,6 +187,7 @@ pub fn each_member<E: From<&'static str>>(
             Some((comma, b',')) => {
                 (at, byte) = next_token(bytes, comma + 1).ok_or(MALFORMED_ARRAY)?;
             }
+            Some((quote, b'"')) if commas == Commas::Optional => (at, byte) = (quote, b'"'),
             Some(_) => return Err(MALFORMED_OBJECT.into()),
             None => return Err(MALFORMED_ARRAY.into()),
         }

@@ -29,9 +29,10 @@ impl LineFilter {
         let negated =
             matches!(syntax.op, LineOp::NotContains | LineOp::NotMatch | LineOp::NotPattern);
         // In `|= "a" or ""` the empty operand does not count; alone it lets every line through.
-        let several = syntax.operands.len() > 1;
+        // An empty pattern is no such thing: it matches the empty line.
+        let drops_blank = syntax.operands.len() > 1 && !negated && syntax.op != LineOp::Pattern;
         let blank = |operand: &LineOperand| {
-            several && !negated && matches!(operand, LineOperand::Text(text) if text.is_empty())
+            drops_blank && matches!(operand, LineOperand::Text(text) if text.is_empty())
         };
         let mut operands: Vec<&LineOperand> =
             syntax.operands.iter().filter(|operand| !blank(operand)).collect();
@@ -96,6 +97,8 @@ mod tests {
         check(LineOp::NotContains, &[""], "cat", false);
         check(LineOp::NotMatch, &[""], "cat", false);
         check(LineOp::Contains, &["x", ""], "cat", false);
+        check(LineOp::Pattern, &["x", ""], "", true);
+        check(LineOp::Pattern, &["x", ""], "cat", false);
     }
 
     #[test]

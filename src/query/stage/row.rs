@@ -476,10 +476,10 @@ impl<'a> Row<'a> {
 
     /// All labels in one set, the error labels among them.
     pub fn all_labels(&self) -> Labels {
-        let errors = [(ERROR, self.state.error.unwrap_or_default())]
+        let errors = [(ERROR, self.state.error), (ERROR_DETAILS, self.shown_details())]
             .into_iter()
-            .chain([(ERROR_DETAILS, self.shown_details().unwrap_or_default())]);
-        Labels::from_pairs(
+            .filter_map(|(name, text)| Some((name, text?)));
+        Labels::of_series(
             self.labels().map(|(name, _, value)| (self.name(name), value)).chain(errors),
         )
     }

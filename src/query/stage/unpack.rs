@@ -41,7 +41,7 @@ impl Unpack {
         let mut labels: Vec<(u32, Value)> = Vec::new();
         let mut scratch = std::mem::take(&mut row.state.scratch);
         let result: Result<(), &'static str> =
-            scan::each_member(line, 0, &mut scratch, &mut |key, value| {
+            scan::each_member(line, 0, scan::Commas::Needed, &mut scratch, &mut |key, value| {
                 let value = value?;
                 if value.kind != Kind::String {
                     return Ok(());

@@ -331,7 +331,8 @@ impl<'a> Lexer<'a> {
         }
         let c = rest.chars().next().unwrap_or_default();
         self.at += c.len_utf8();
-        self.fault(format!("syntax error: unexpected character {c:?}"))
+        // To Loki any other character is a name of its own, which fits nowhere.
+        TokenKind::Identifier(c.to_string())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::limits;
 use crate::model::MatchOp;
-use crate::text::units;
+use crate::text::{convert, units};
 
 use super::ast::{CompareOp, LabelFilter};
 use super::parser::{Parsed, Parser};
@@ -140,19 +140,16 @@ impl Parser<'_> {
 
     pub fn number(&mut self, expected: &[&str]) -> Parsed<f64> {
         let TokenKind::Number(text) = self.peek() else { return Err(self.unexpected(expected)) };
-        // Rust reads what Go reads in decimal, and not the separators and prefixes it refuses.
-        let problem = match text.parse::<f64>() {
-            Ok(value) if value.is_finite() => {
+        match convert::number(text) {
+            Ok(value) => {
                 self.advance();
-                return Ok(value);
+                Ok(value)
             }
-            Ok(_) => "value out of range",
-            Err(_) => "invalid syntax",
-        };
-        let message = format!(
-            "unable to parse literal as a float: strconv.ParseFloat: parsing {text:?}: {problem}"
-        );
-        Err(self.error(self.span(), message))
+            Err(problem) => {
+                let message = format!("unable to parse literal as a float: {problem}");
+                Err(self.error(self.span(), message))
+            }
+        }
     }
 }
 

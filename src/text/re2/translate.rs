@@ -191,7 +191,9 @@ impl<'a> Translator<'a> {
         }
         self.names.push(name);
         self.at += opening.len();
-        let _ = write!(self.out, "(?P<{name}>");
+        // RE2 lets a name begin with a digit; as a label it gets an underscore.
+        let lead = if name.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+        let _ = write!(self.out, "(?P<{lead}{name}>");
         self.enter_group();
         Ok(())
     }

@@ -84,4 +84,7 @@ pub(super) enum Expr {
 pub(super) struct Tree {
     pub main: Vec<Node>,
     pub named: HashMap<String, Vec<Node>>,
+    /// As Go itself has it: nil prints as `<no value>` and has no fields, and numbers compare
+    /// with their own kind only.
+    pub is_strict: bool,
 }

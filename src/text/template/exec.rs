@@ -108,6 +108,7 @@ impl Exec<'_> {
     fn write_value(&mut self, value: &Value, offset: usize) -> Result<()> {
         match value {
             Value::Str(text) => self.write(text, offset),
+            Value::Nil if self.tree.is_strict => self.write("<no value>", offset),
             other => {
                 let text = print::display(other);
                 self.spend(text.len() / 256, offset)?;
@@ -318,7 +319,8 @@ impl Exec<'_> {
         if count < function.args_min || count > function.args_max {
             return Err(word_fault(command.offset, wrong_count(function, count)));
         }
-        let env = Env { root: self.root, regex: command.regex.as_deref() };
+        let is_strict = self.tree.is_strict;
+        let env = Env { root: self.root, regex: command.regex.as_deref(), is_strict };
         let result = run(&env, self.args.get(base..).unwrap_or_default());
         self.args.truncate(base);
         result.map_err(|error| {
@@ -343,7 +345,11 @@ impl Exec<'_> {
             }
             value = Some(next);
         }
-        last.or(value).ok_or_else(|| fault(command.offset, "wrong number of args: got 0"))
+        last.or(value).ok_or_else(|| {
+            let name = if decided_by { "or" } else { "and" };
+            let message = format!("wrong number of args for {name}: want at least 1 got 0");
+            word_fault(command.offset, message)
+        })
     }
 
     /// `.a.Method arg...`
@@ -428,10 +434,13 @@ impl Exec<'_> {
             return Err(word_fault(offset, wrong_count(function, 0)));
         }
         match function.run {
-            Run::Plain(run) => run(&Env { root: self.root, regex: None }, &[]).map_err(|error| {
-                fault(offset, format!("error calling {}: {error}", function.name))
-            }),
-            Run::And | Run::Or => Err(fault(offset, "wrong number of args: got 0")),
+            Run::Plain(run) => {
+                let env = Env { root: self.root, regex: None, is_strict: self.tree.is_strict };
+                run(&env, &[]).map_err(|error| {
+                    fault(offset, format!("error calling {}: {error}", function.name))
+                })
+            }
+            Run::And | Run::Or => Err(word_fault(offset, wrong_count(function, 0))),
         }
     }
 
@@ -441,6 +450,10 @@ impl Exec<'_> {
 
     fn path(&self, mut value: Value, fields: &[String], offset: usize) -> Result<Value> {
         for name in fields {
+            if self.tree.is_strict && matches!(value, Value::Nil) {
+                let message = format!("nil pointer evaluating interface {{}}.{name}");
+                return Err(word_fault(offset, message));
+            }
             value = match methods::field(&value, name) {
                 Some(found) => found.map_err(|error| word_fault(offset, error))?,
                 None => {

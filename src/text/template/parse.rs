@@ -14,7 +14,8 @@ type Result<T> = std::result::Result<T, TemplateError>;
 /// Parses `source` with the named templates of `library`; a later definition replaces an
 /// earlier one.
 pub(super) fn parse(library: &[String], source: &str, functions: Functions) -> Result<Tree> {
-    let mut tree = Tree::default();
+    let is_strict = functions == Functions::LogQl;
+    let mut tree = Tree { is_strict, ..Tree::default() };
     for text in library.iter().map(String::as_str).chain([source]) {
         tree = parse_one(tree, text, functions)?;
     }
@@ -433,7 +434,7 @@ impl Parser {
         if !operands.is_empty() && matches!(head, Expr::Dot | Expr::Const(_)) {
             return Err(fault(offset, "can't give argument to non-function"));
         }
-        let regex = literal_regex(&head, &operands, offset)?;
+        let regex = self.literal_regex(&head, &operands, offset)?;
         Ok((Command { head, args: operands, offset, arg_offsets, regex }, piped))
     }
 
@@ -505,20 +506,27 @@ impl Parser {
         funcs::lookup(self.functions, name)
             .ok_or_else(|| fault(offset, format!("function {name:?} not defined")))
     }
-}
 
-/// Regexes that stand in the template are compiled with it, and their faults found.
-fn literal_regex(head: &Expr, args: &[Expr], offset: usize) -> Result<Option<Arc<regex::Regex>>> {
-    match (head, args.first()) {
-        (Expr::Function(function, _), Some(Expr::Const(Value::Str(pattern))))
-            if function.takes_regex =>
-        {
-            match re2::compile(pattern) {
-                Ok(regex) => Ok(Some(Arc::new(regex))),
-                Err(error) => Err(fault(offset, error)),
+    /// Regexes that stand in the template are compiled with it, and their faults found; but
+    /// LogQL tells the fault of each line.
+    fn literal_regex(
+        &self,
+        head: &Expr,
+        args: &[Expr],
+        offset: usize,
+    ) -> Result<Option<Arc<regex::Regex>>> {
+        match (head, args.first()) {
+            (Expr::Function(function, _), Some(Expr::Const(Value::Str(pattern))))
+                if function.takes_regex =>
+            {
+                match re2::compile(pattern) {
+                    Ok(regex) => Ok(Some(Arc::new(regex))),
+                    Err(_) if self.functions == Functions::LogQl => Ok(None),
+                    Err(error) => Err(fault(offset, error)),
+                }
             }
+            _ => Ok(None),
         }
-        _ => Ok(None),
     }
 }
 

@@ -128,8 +128,18 @@ fn comparisons_and_lists() {
         "true true true true true false",
     );
     check("{{ eq .missing \"\" }} {{ eq (fromJson .json).a.k \"x\" }}", "true false");
-    check("{{ gt (float64 .status) 5 }} {{ eq 1 1.0 }}", "true true");
-    check("{{ eq .app 1 }}", "error: error calling eq: incompatible types for comparison");
+    check("{{ gt (float64 .status) 5.0 }} {{ gt (int .status) 5 }}", "true true");
+    for (source, types) in [
+        ("{{ eq .app 1 }}", "eq: incompatible types for comparison: string and int"),
+        ("{{ eq 1 1.0 }}", "eq: incompatible types for comparison: int and float64"),
+        ("{{ gt 1.5 1 }}", "gt: incompatible types for comparison: float64 and int"),
+        ("{{ lt true false }}", "lt: invalid type for comparison"),
+    ] {
+        check(source, &format!("error: error calling {types}"));
+    }
+    let alert = Value::map([("n".to_owned(), Value::Int(2))]);
+    let mixed = render(Functions::Notification, "{{ gt .n 1.5 }}{{ .none }}", &alert);
+    assert_eq!(mixed, "true");
     check(
         "{{ len .app }} {{ index (fromJson .json) \"b\" 2 }} {{ slice .app 1 2 }} {{ index .app 0 }}",
         "3 x p 97",
@@ -139,7 +149,17 @@ fn comparisons_and_lists() {
         "{{ (fromJson .json).b }} {{ fromJson .json }}",
         "[1 2.5 x] map[a:map[k:<nil>] b:[1 2.5 x] n:1.795168555e+09]",
     );
-    check("{{ (fromJson \"nope\").x }}{{ (fromJson .json).a.k.z }}", "");
+    check("{{ fromJson \"nope\" }} {{ (fromJson .json).a.k }}", "<no value> <no value>");
+    check("{{ (fromJson \"nope\").x }}", "error: nil pointer evaluating interface {}.x");
+    check("{{ with (fromJson .json).none }}a{{ else }}b{{ end }}", "b");
+    check(
+        "{{ int \"1.9\" }} {{ int \"010\" }} {{ int \"0x1F\" }} {{ int \"1e3\" }} {{ int \"-1.5\" }} {{ int \"08\" }} {{ int \"1_000\" }}",
+        "1 8 31 0 -1 0 1000",
+    );
+    check(
+        "{{ count \"(\" .app }}",
+        "error: error calling count: error parsing regexp: missing closing ): `(`",
+    );
     check(
         "{{ print 1 2 \"x\" 3 }} {{ println 1 \"a\" }}{{ html \"<a&'>\" }} {{ js \"a'b\" }} {{ urlquery \"a b&c\" }}",
         "1 2x3 1 a\n&lt;a&amp;&#39;&gt; a\\'b a+b%26c",

@@ -49,7 +49,7 @@ fn selectors() {
     );
     check("{app=\"api\"}}", "1:12", "syntax error: unexpected }");
     check("{app=\"api\"} /* x", "1:13", "comment not terminated");
-    check("{app=\"api\"} $", "1:13", "syntax error: unexpected character '$'");
+    check("{app=\"api\"} $", "1:13", "syntax error: unexpected IDENTIFIER");
     for query in ["{}", "{app=~\".*\"}", "{app!=\"x\"}", "{a=\"\"}", "{a!~\"b\"} | a=\"b\""] {
         check(query, "1:1", NO_MATCHER);
     }

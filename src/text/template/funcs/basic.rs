@@ -10,14 +10,14 @@ pub(in super::super) static BUILTINS: &[Function] = &[
     Function { name: "or", args_min: 1, args_max: ANY, takes_regex: false, run: Run::Or },
     function("not", 1, 1, |_, args| Ok(Value::Bool(!args.iter().any(Value::is_true)))),
     function("eq", 2, ANY, eq),
-    function("ne", 2, 2, |_, args| match args {
-        [a, b] => Ok(Value::Bool(!equal(a, b)?)),
+    function("ne", 2, 2, |env, args| match args {
+        [a, b] => Ok(Value::Bool(!equal(env, a, b)?)),
         _ => Err("needs two arguments".to_owned()),
     }),
-    function("lt", 2, 2, |_, args| compare(args, |order| order == Ordering::Less)),
-    function("le", 2, 2, |_, args| compare(args, |order| order != Ordering::Greater)),
-    function("gt", 2, 2, |_, args| compare(args, |order| order == Ordering::Greater)),
-    function("ge", 2, 2, |_, args| compare(args, |order| order != Ordering::Less)),
+    function("lt", 2, 2, |env, args| compare(env, args, |order| order == Ordering::Less)),
+    function("le", 2, 2, |env, args| compare(env, args, |order| order != Ordering::Greater)),
+    function("gt", 2, 2, |env, args| compare(env, args, |order| order == Ordering::Greater)),
+    function("ge", 2, 2, |env, args| compare(env, args, |order| order != Ordering::Less)),
     function("len", 1, 1, len),
     function("index", 1, ANY, index),
     function("slice", 1, 4, slice),
@@ -33,17 +33,30 @@ pub(in super::super) static BUILTINS: &[Function] = &[
     function("call", 1, ANY, |_, _| Err("the data holds no functions to call".to_owned())),
 ];
 
-fn eq(_: &Env, args: &[Value]) -> Outcome {
+fn eq(env: &Env, args: &[Value]) -> Outcome {
     let (first, others) = args.split_first().ok_or("missing argument for comparison")?;
     for other in others {
-        if equal(first, other)? {
+        if equal(env, first, other)? {
             return Ok(Value::Bool(true));
         }
     }
     Ok(Value::Bool(false))
 }
 
-fn equal(a: &Value, b: &Value) -> Result<bool, String> {
+/// Go's words for two values that cannot be compared.
+fn incompatible(a: &Value, b: &Value) -> String {
+    format!("incompatible types for comparison: {} and {}", a.type_name(), b.type_name())
+}
+
+/// Go compares no int with a float.
+fn is_mixed(a: &Value, b: &Value) -> bool {
+    is_number(a) && is_number(b) && matches!(a, Value::Float(_)) != matches!(b, Value::Float(_))
+}
+
+fn equal(env: &Env, a: &Value, b: &Value) -> Result<bool, String> {
+    if env.is_strict && is_mixed(a, b) {
+        return Err(incompatible(a, b));
+    }
     Ok(match (a, b) {
         (Value::Nil, Value::Nil) => true,
         // A missing key equals the empty text, as it prints.
@@ -55,7 +68,7 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
         _ => match order(a, b) {
             Some(order) => order == Ordering::Equal,
             None if is_number(a) && is_number(b) => false,
-            None => return Err("incompatible types for comparison".to_owned()),
+            None => return Err(incompatible(a, b)),
         },
     })
 }
@@ -68,8 +81,8 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Int(a) | Value::Duration(a), Value::Int(b) | Value::Duration(b)) => Some(a.cmp(b)),
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
-        // Go refuses to compare int with float; a whole number against a measured one is
-        // what people mean all the same.
+        // Go refuses to compare int with float. Where strictness is not asked for, a whole
+        // number against a measured one is what people mean.
         (Value::Int(a) | Value::Duration(a), Value::Float(b)) => (*a as f64).partial_cmp(b),
         (Value::Float(a), Value::Int(b) | Value::Duration(b)) => a.partial_cmp(&(*b as f64)),
         (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
@@ -79,13 +92,15 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
     }
 }
 
-fn compare(args: &[Value], test: fn(Ordering) -> bool) -> Outcome {
+fn compare(env: &Env, args: &[Value], test: fn(Ordering) -> bool) -> Outcome {
     match args {
+        [a, b] if env.is_strict && is_mixed(a, b) => Err(incompatible(a, b)),
+        [Value::Bool(_), Value::Bool(_)] => Err("invalid type for comparison".to_owned()),
         [a, b] => match order(a, b) {
             Some(order) => Ok(Value::Bool(test(order))),
             // NaN compares to nothing.
             None if is_number(a) && is_number(b) => Ok(Value::Bool(false)),
-            None => Err("incompatible types for comparison".to_owned()),
+            None => Err(incompatible(a, b)),
         },
         _ => Err("needs two arguments".to_owned()),
     }

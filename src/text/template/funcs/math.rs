@@ -1,5 +1,7 @@
 //! Numbers: sprig's arithmetic. Arguments of any type are read as numbers, as sprig does.
 
+use crate::text::convert;
+
 use super::{ANY, Function, Outcome, Value, function, int_arg};
 
 pub(super) static SPRIG: &[Function] = &[
@@ -64,19 +66,30 @@ fn int(args: &[Value], at: usize) -> i64 {
 }
 
 fn int_text(text: &str) -> i64 {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    // "7.00" is a whole number, "7.5" is none.
-    let digits = match digits.split_once('.') {
-        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
+    // What stands behind the point does not count, as long as it is digits.
+    let whole = match digits.split_once('.') {
+        Some((whole, behind)) if behind.bytes().all(|b| b.is_ascii_digit()) => whole,
         _ => digits,
     };
-    match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
-        Some(hex) => i64::from_str_radix(&format!("{sign}{hex}"), 16).unwrap_or_default(),
-        None => format!("{sign}{digits}").parse().unwrap_or_default(),
+    let lower = whole.to_ascii_lowercase();
+    // As in Go's source: prefixes, a leading zero for octal, and underscores between digits.
+    let (base, body) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, lower.get(2..)),
+        [b'0', b'b', ..] => (2, lower.get(2..)),
+        [b'0', b'o', ..] => (8, lower.get(2..)),
+        [b'0', _, ..] => (8, lower.get(1..)),
+        _ => (10, Some(lower.as_str())),
+    };
+    let body = body.unwrap_or_default();
+    if body.starts_with(['+', '-']) || body.starts_with('_') && base == 10 || body.ends_with('_') {
+        return 0;
     }
+    let number = i128::from_str_radix(&body.replace('_', ""), base).unwrap_or_default();
+    i64::try_from(if negative { -number } else { number }).unwrap_or_default()
 }
 
 /// The value as a float; what is none is 0.
@@ -85,7 +98,7 @@ pub(super) fn float(args: &[Value], at: usize) -> f64 {
         Some(Value::Int(number) | Value::Duration(number)) => *number as f64,
         Some(Value::Float(number)) => *number,
         Some(Value::Bool(flag)) => f64::from(u8::from(*flag)),
-        Some(Value::Str(text)) => text.parse().unwrap_or_default(),
+        Some(Value::Str(text)) => convert::number(text).unwrap_or_default(),
         _ => 0.0,
     }
 }

@@ -34,6 +34,8 @@ pub(super) enum Run {
 pub(super) struct Env<'a> {
     pub root: &'a Value,
     pub regex: Option<&'a Regex>,
+    /// See `Tree::is_strict`.
+    pub is_strict: bool,
 }
 
 type Outcome = Result<Value, String>;
