@@ -71,7 +71,9 @@ impl IntoResponse for ApiError {
 impl From<PushError> for ApiError {
     fn from(error: PushError) -> Self {
         let status = match &error {
-            PushError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            PushError::TooLarge { .. } | PushError::TooManyEntries { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             PushError::NoStreams => StatusCode::UNPROCESSABLE_ENTITY,
             PushError::Encoding(_)
             | PushError::NoContentType

@@ -5,6 +5,7 @@ mod access;
 mod admin;
 pub mod encode;
 mod error;
+mod gate;
 mod metadata;
 mod page;
 pub mod params;
@@ -27,11 +28,11 @@ use tokio::sync::{Semaphore, broadcast};
 use tower_http::compression::CompressionLayer;
 
 pub use error::ApiError;
+pub use gate::Gate;
 
 use crate::clock::SharedClock;
 use crate::collect::push::{Format, PushError};
 use crate::config::Limits;
-use crate::limits;
 use crate::metrics::{Counters, Histograms, Metrics};
 use crate::query::Engine;
 use crate::store::TailBatch;
@@ -127,6 +128,7 @@ pub struct Parts {
     pub metrics: Metrics,
     pub clock: SharedClock,
     pub multi_tenant: bool,
+    pub queries_at_once: usize,
 }
 
 impl Api {
@@ -153,7 +155,7 @@ impl Api {
             clock: parts.clock,
             multi_tenant: parts.multi_tenant,
             counted,
-            query_slots: Arc::new(Semaphore::new(limits::QUERIES_AT_ONCE_MAX)),
+            query_slots: Arc::new(Semaphore::new(parts.queries_at_once)),
             tails: AtomicUsize::new(0),
         })
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::{Files, RealFiles};
+use super::replay::OpenProgress;
 use crate::clock::SharedClock;
 use crate::metrics::Metrics;
 
@@ -31,22 +32,47 @@ pub struct Thresholds {
     pub compact_inputs_max: usize,
     /// Memory for the tables and indexes of parts that queries have opened.
     pub cache_bytes_max: u64,
+    /// Bytes of batches that wait for slow tails, over all tails; more are skipped and counted.
+    pub tail_bytes_max: u64,
     /// Parts made within this time are searched for exact repeats of what comes in.
     pub repeat_window: Duration,
+}
+
+impl Thresholds {
+    /// Whether a head is to be sealed. Tiny entries cost memory beyond their bytes.
+    pub(super) fn are_reached(&self, head_bytes: u64, memory_bytes: u64) -> bool {
+        head_bytes >= self.head_bytes_max || memory_bytes >= self.head_bytes_max.saturating_mul(2)
+    }
+
+    /// Thresholds for a budget of memory. At their peak three heads are in memory (one takes in,
+    /// one waits, one is being sealed), each a quarter larger than its lines; then the queue, the
+    /// cache and the tails.
+    pub fn for_budget(bytes: u64) -> Thresholds {
+        let eighth = bytes / 8;
+        Thresholds {
+            head_bytes_max: eighth.clamp(4 * MIB, 512 * MIB),
+            queue_bytes_max: eighth.clamp(4 * MIB, 512 * MIB),
+            cache_bytes_max: eighth.max(4 * MIB),
+            tail_bytes_max: eighth.clamp(4 * MIB, 512 * MIB),
+            part_bytes_max: (bytes * 2).clamp(64 * MIB, 512 * MIB),
+            ..Thresholds::default()
+        }
+    }
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
         Thresholds {
-            head_bytes_max: 64 * MIB,
+            head_bytes_max: 32 * MIB,
             seal_after: Duration::from_secs(30 * 60),
             seal_retry: Duration::from_secs(1),
-            queue_bytes_max: 64 * MIB,
+            queue_bytes_max: 32 * MIB,
             sealing_heads_max: 1,
             block_bytes: 2 << 20,
             part_bytes_max: 512 * MIB,
             compact_inputs_max: 10,
             cache_bytes_max: 32 * MIB,
+            tail_bytes_max: 32 * MIB,
             repeat_window: Duration::from_secs(2 * 3600),
         }
     }
@@ -83,6 +109,8 @@ pub struct StoreOptions {
     pub files: Arc<dyn Files>,
     pub thresholds: Thresholds,
     pub retention: Retention,
+    /// Told how far `open` has come.
+    pub progress: Arc<OpenProgress>,
 }
 
 impl StoreOptions {
@@ -95,6 +123,7 @@ impl StoreOptions {
             files: Arc::new(RealFiles),
             thresholds: Thresholds::default(),
             retention: Retention::default(),
+            progress: Arc::default(),
         }
     }
 }

@@ -21,4 +21,5 @@ mod files;
 mod journald;
 mod page;
 mod push;
+mod start;
 mod tidy;

@@ -7,6 +7,7 @@ mod json;
 mod label_texts;
 mod proto;
 mod rate;
+mod streams;
 mod validate;
 pub mod wire;
 
@@ -14,6 +15,7 @@ use bytes::Bytes;
 
 pub use decompress::decompress;
 pub use rate::RateLimiter;
+pub use streams::{ActiveStreams, StreamLimits};
 pub use validate::{PushLimits, Rejected, sanitize_metadata_name, validate};
 
 use crate::model::StreamBatch;
@@ -35,6 +37,8 @@ pub enum PushError {
     Json(String),
     #[error("couldn't parse labels: {labels}: {reason}")]
     Labels { labels: String, reason: String },
+    #[error("the body has more than {entries_max} entries; send smaller batches")]
+    TooManyEntries { entries_max: usize },
     #[error("error at least one valid stream is required for ingestion")]
     NoStreams,
 }
