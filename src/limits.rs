@@ -79,19 +79,21 @@ pub const JOURNAL_FIELDS_MAX: usize = 512;
 pub const JOURNAL_FIELD_BYTES_MAX: usize = 32 * 1024;
 /// Live tails fall behind by at most this many batches before entries are dropped and counted.
 pub const TAIL_QUEUE_BATCHES_MAX: usize = 1024;
-/// Bytes that batches waiting for slow tails may hold, over all tails; beyond it they are
-/// skipped and counted. One push body fits.
-pub const TAIL_QUEUE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// One record of the WAL: one batch with its metadata. Twice the largest push body, since
 /// lengths and metadata names come on top.
 pub const WAL_RECORD_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Queries that run at the same time; the rest waits its turn. More would only share the same
-/// cores and multiply memory.
+/// cores and multiply memory. A small budget of memory allows fewer.
 pub const QUERIES_AT_ONCE_MAX: usize = 8;
-/// Pushes decoded at the same time, and the bytes of their bodies held meanwhile.
+/// Pushes decoded at the same time on a machine with many processors.
 pub const PUSHES_AT_ONCE_MAX: usize = 64;
-pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 512 * 1024 * 1024;
+/// Bodies of pushes in memory, those included that are still being received.
+pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
+const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_BYTES_IN_FLIGHT_MAX);
+/// Entries of one push, beyond what any collector sends: each takes some 60 bytes of memory
+/// beside its line, so bodies of empty lines would take thirty times their size.
+pub const PUSH_ENTRIES_MAX: usize = 2_000_000;
 /// Longest life of one live tail, as in Loki; clients reconnect.
 pub const TAIL_SECS_MAX: u64 = 3600;
 /// Entries in one frame of a live tail.
@@ -110,7 +112,6 @@ pub const TEMPLATE_DEPTH_MAX: usize = 100;
 pub const TEMPLATE_STEPS_MAX: usize = 200_000;
 pub const TEMPLATE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 pub const TEMPLATE_ITEMS_MAX: usize = 100_000;
-const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_BYTES_IN_FLIGHT_MAX);
 /// Alerts (or recorded series) of one rule, also where its group sets no limit: a rule that
 /// yields more is grouped by something like a request id.
 pub const RULE_ALERTS_MAX: usize = 1000;

@@ -77,7 +77,10 @@ fn cases(word: &str) -> Vec<String> {
     word.chars().fold(vec![String::new()], |all, letter| {
         let mut forms = vec![letter.to_ascii_lowercase(), letter.to_ascii_uppercase()];
         forms.dedup();
-        forms.iter().flat_map(|form| all.iter().map(move |start| format!("{start}{form}"))).collect()
+        forms
+            .iter()
+            .flat_map(|form| all.iter().map(move |start| format!("{start}{form}")))
+            .collect()
     })
 }
 

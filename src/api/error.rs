@@ -71,7 +71,9 @@ impl IntoResponse for ApiError {
 impl From<PushError> for ApiError {
     fn from(error: PushError) -> Self {
         let status = match &error {
-            PushError::TooLarge { .. } | PushError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            PushError::TooLarge { .. }
+            | PushError::TooMany { .. }
+            | PushError::TooManyEntries { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             PushError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             PushError::NoStreams => StatusCode::UNPROCESSABLE_ENTITY,
             PushError::Encoding(_)

@@ -8,6 +8,7 @@ mod deletes;
 mod elastic;
 pub mod encode;
 mod error;
+mod gate;
 mod intake;
 mod metadata;
 mod page;
@@ -37,11 +38,11 @@ use tokio::sync::{Semaphore, broadcast};
 use tower_http::compression::CompressionLayer;
 
 pub use error::ApiError;
+pub use gate::Gate;
 
 use crate::clock::SharedClock;
 use crate::collect::push::{Item, PushError, Shape};
 use crate::config::Limits;
-use crate::limits;
 use crate::metrics::{Counters, Histograms, Metrics};
 use crate::model::{TimeRange, Timestamp};
 use crate::notify;
@@ -183,6 +184,7 @@ pub struct Parts {
     pub clock: SharedClock,
     pub multi_tenant: bool,
     pub notifier: notify::Handle,
+    pub queries_at_once: usize,
 }
 
 impl Api {
@@ -211,7 +213,7 @@ impl Api {
             multi_tenant: parts.multi_tenant,
             notifier: parts.notifier,
             counted,
-            query_slots: Arc::new(Semaphore::new(limits::QUERIES_AT_ONCE_MAX)),
+            query_slots: Arc::new(Semaphore::new(parts.queries_at_once)),
             tails: AtomicUsize::new(0),
         })
     }

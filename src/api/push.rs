@@ -1,12 +1,13 @@
 //! Pushes: bounded bodies in, Loki's answers out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Extension;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::access::Tenant;
@@ -14,6 +15,9 @@ use super::error::ApiError;
 use super::{Api, PushBody, PushFailure, PushOutcome};
 use crate::collect::push::{Format, PushError, Shape};
 use crate::limits;
+
+/// Room made for a body before any of it has come.
+const STATED_BYTES_MAX: usize = 1 << 20;
 
 pub async fn loki(
     State(api): State<Arc<Api>>,
@@ -45,6 +49,38 @@ pub fn refuse(failure: PushFailure) -> ApiError {
     }
 }
 
+/// Bytes of all bodies in memory, from the first that arrives until the last reference is gone.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// A body, counted among those in memory for as long as it lives.
+#[derive(Default)]
+struct Counted {
+    whole: Vec<u8>,
+    counted: usize,
+}
+
+impl Counted {
+    /// Makes sure of room for so many bytes in all; false when others hold it.
+    fn reserve(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.counted);
+        let held = HELD.fetch_add(more, Ordering::Relaxed) + more;
+        self.counted += more;
+        held <= limits::PUSH_BYTES_IN_FLIGHT_MAX
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.counted, Ordering::Relaxed);
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.whole
+    }
+}
+
 /// Reads a body up to a limit; a body that states a larger length is refused unread.
 pub async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::from(PushError::TooLarge { bytes_max, when: "" });
@@ -53,15 +89,24 @@ pub async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> 
         return Err(too_large());
     }
     let mut chunks = body.into_data_stream();
-    let mut whole = BytesMut::with_capacity(stated);
+    // What is stated is not believed before it comes: an idle connection holds little.
+    let mut body = Counted::default();
+    body.whole.reserve_exact(stated.min(STATED_BYTES_MAX));
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| {
             ApiError::bad_request(format!("the body ended before it was complete: {error}"))
         })?;
-        if whole.len() + chunk.len() > bytes_max {
+        let bytes = body.whole.len() + chunk.len();
+        if bytes > bytes_max {
             return Err(too_large());
         }
-        whole.extend_from_slice(&chunk);
+        if !body.reserve(bytes) {
+            return Err(ApiError::too_many(
+                "the pushes under way take all memory that is meant for them; send this one again in a moment",
+                1,
+            ));
+        }
+        body.whole.extend_from_slice(&chunk);
     }
-    Ok(whole.freeze())
+    Ok(Bytes::from_owner(body))
 }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 
 use super::rules::Pipelines;
 use crate::api::{BoxFuture, Ingest, PushBody, PushFailure, PushOutcome};
 use crate::clock::SharedClock;
 use crate::collect::SourceBatch;
-use crate::collect::push::{self, PushLimits, RateLimiter};
+use crate::collect::push::{self, ActiveStreams, PushLimits, RateLimiter, StreamLimits};
 use crate::config::Limits;
 use crate::limits;
 use crate::metrics::{Counters, Metrics};
@@ -36,7 +36,20 @@ pub struct Intake {
     clock: SharedClock,
     counted: Counted,
     tenant_rate: RateLimiter,
+    active: ActiveStreams,
     bytes_in_flight: AtomicUsize,
+    bytes_in_flight_max: usize,
+    /// Pushes that are decoded at a time; each holds its decoded body meanwhile.
+    preparing: Semaphore,
+}
+
+/// A push that is ready for the store, and what was left out of it.
+struct Prepared {
+    batch: Redacted<Batch>,
+    /// What became of entries that will never be welcome.
+    outcome: PushOutcome,
+    /// Streams that are too many or too fast for now.
+    limited: Option<String>,
 }
 
 struct Counted {
@@ -100,12 +113,27 @@ pub fn push_limits(limits: &Limits) -> PushLimits {
     }
 }
 
+fn stream_limits(limits: &Limits) -> StreamLimits {
+    StreamLimits {
+        max_global_streams_per_user: limits.max_global_streams_per_user,
+        per_stream_rate_limit: limits.per_stream_rate_limit.bytes() as f64,
+        per_stream_rate_limit_burst: limits.per_stream_rate_limit_burst.bytes() as f64,
+    }
+}
+
+/// Two more than there are processors, so that none waits while another push is read.
+fn preparing_max() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors + 2).min(limits::PUSHES_AT_ONCE_MAX)
+}
+
 impl Intake {
     pub fn new(
         store: Arc<Store>,
         rules: Arc<ArcSwap<Rules>>,
         clock: SharedClock,
         metrics: &Metrics,
+        bytes_in_flight_max: usize,
     ) -> Arc<Intake> {
         let burst = rules.load().limits.ingestion_burst_size_mb * 1e6;
         let tenant_rate = RateLimiter::new(burst, clock.now_ns());
@@ -115,12 +143,15 @@ impl Intake {
             clock,
             counted: Counted::new(metrics),
             tenant_rate,
+            active: ActiveStreams::default(),
             bytes_in_flight: AtomicUsize::new(0),
+            bytes_in_flight_max,
+            preparing: Semaphore::new(preparing_max()),
         })
     }
 
     /// Decodes, checks, redacts and prepares a push; the CPU part, off the async threads.
-    fn prepare_push(&self, push: PushBody) -> Result<(Redacted<Batch>, PushOutcome), PushFailure> {
+    fn prepare_push(&self, push: PushBody) -> Result<Prepared, PushFailure> {
         let rules = self.rules.load();
         let now = Timestamp(self.clock.now_ns());
         let limits = push_limits(&rules.limits);
@@ -136,9 +167,15 @@ impl Intake {
         let batch = Batch { tenant: push.tenant, streams, positions: Vec::new() };
         let mut redacted = rules.redactor.redact(batch, "push").into_inner();
         rules.discover.run(&mut redacted);
+        let Batch { tenant, streams, .. } = &mut redacted;
+        let limited = self.active.limit(tenant, streams, &stream_limits(&rules.limits), now.0);
+        if limited.entries > 0 {
+            self.counted.rejected.add(&["stream_limit"], limited.entries as u64);
+        }
         // Discovery adds known level names and copies of redacted label values, nothing new.
-        let redacted = rules.redactor.guard(redacted, &Changes::Nothing, "push");
+        let batch = rules.redactor.guard(redacted, &Changes::Nothing, "push");
         let clean = |text: &str| rules.redactor.redact_text(text).into_owned();
+        let limited_message = (!limited.is_empty()).then(|| clean(&limited.message()));
         let outcome = match (items, rejected.message) {
             (Some(mut items), _) => {
                 for fault in items.iter_mut().filter_map(|item| item.fault.as_mut()) {
@@ -147,13 +184,13 @@ impl Intake {
                 PushOutcome::Items(items)
             }
             (None, Some(message)) => PushOutcome::Partly {
-                accepted: redacted.entries(),
+                accepted: batch.entries(),
                 rejected: rejected.entries,
                 message: clean(&message),
             },
             (None, None) => PushOutcome::Stored,
         };
-        Ok((redacted, outcome))
+        Ok(Prepared { batch, outcome, limited: limited_message })
     }
 
     fn check_rate(&self, limits: &Limits, streams: &[StreamBatch]) -> Result<(), PushFailure> {
@@ -177,12 +214,18 @@ impl Intake {
         let bytes = push.body.len();
         let held = self.bytes_in_flight.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let _in_flight = InFlight(&self.bytes_in_flight, bytes);
-        if held > limits::PUSH_BYTES_IN_FLIGHT_MAX {
-            return Err(PushFailure::Busy("too many pushes are under way".to_owned()));
+        // One that is larger than all room must get through some time.
+        if held > self.bytes_in_flight_max && held > bytes {
+            return Err(PushFailure::Busy(
+                "the pushes under way take all memory that is meant for them; send this one again in a moment, or raise limits.memory_budget".to_owned(),
+            ));
         }
         let intake = self.clone();
-        let prepared = tokio::task::spawn_blocking(move || intake.prepare_push(push)).await;
-        let (batch, outcome) = prepared.map_err(|error| {
+        let prepared = {
+            let _turn = self.preparing.acquire().await;
+            tokio::task::spawn_blocking(move || intake.prepare_push(push)).await
+        };
+        let Prepared { batch, outcome, limited } = prepared.map_err(|error| {
             tracing::error!(%error, "preparing a push failed");
             PushFailure::Storage("preparing the push failed; see the server's log".to_owned())
         })??;
@@ -192,7 +235,11 @@ impl Intake {
             self.counted.lines.add(&["push"], lines);
             self.counted.bytes.add(&["push"], bytes);
         }
-        Ok(outcome)
+        // Who is told to come again sends everything; what is stored now is left out then.
+        match limited {
+            Some(message) => Err(PushFailure::Limited(message)),
+            None => Ok(outcome),
+        }
     }
 
     /// Redacts, runs the pipeline and guards what it changed.

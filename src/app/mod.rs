@@ -10,6 +10,7 @@ mod control;
 mod health;
 mod ingest;
 mod logging;
+mod memory;
 mod notify;
 mod notify_test;
 mod query;

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::cli::ServeArgs;
 use super::control::{Desk, Whole, join};
 use super::ingest::{Door, Intake};
+use super::memory::{self, Budget};
 use super::retention::{LogqlDeletes, retention};
 use super::rules::{Ground, Loaded, build_rules, load_alert_rules, load_config};
 use super::{Exit, runtime};
@@ -29,7 +30,7 @@ use crate::notify::{self, HttpDeliver, Notifier};
 use crate::pipeline::PipelineMetrics;
 use crate::query::Engine;
 use crate::redact::RedactMetrics;
-use crate::store::{Store, StoreError, StoreOptions, TailBatch};
+use crate::store::{OpenProgress, Store, StoreError, StoreOptions, TailBatch};
 
 /// Longest time an orderly stop may take; what is in the WAL is safe anyway.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -97,15 +98,32 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         tracing::warn!(%warning, "configuration");
     }
 
-    let store = open_store(&data_dir, &loaded, &clock, &metrics).await?;
-    let limits = Arc::new(ArcSwap::new(rules.limits.clone()));
-    let rules = Arc::new(ArcSwap::from_pointee(rules));
-    let engine = Engine::new(store.clone());
+    let available = memory::available(Path::new("/"));
+    let budget = Budget::new(rules.limits.memory_budget.bytes(), available.as_ref());
+    budget.log(available.as_ref());
+
+    // The port answers from here on, though reading the WAL may take a while yet.
     let listen = args.listen.clone().unwrap_or_else(|| loaded.config.server.listen.clone());
     let listener = TcpListener::bind(&listen)
         .await
         .with_context(|| format!("listening on {listen}; choose another with --listen"))?;
     let address = listener.local_addr().context("the address listened on")?;
+    let progress = Arc::new(OpenProgress::default());
+    let gate = api::Gate::new({
+        let progress = progress.clone();
+        move || match progress.percent() {
+            100 => "starting".to_owned(),
+            percent => format!("replaying the WAL: {percent}%"),
+        }
+    });
+    let (stop, stopping) = watch::channel(false);
+    let server = tokio::spawn(serve_http(listener, gate.router(), stopping.clone()));
+    tracing::info!(%address, data_dir = %data_dir.display(), "listening");
+
+    let store = open_store(&data_dir, &loaded, &clock, &metrics, &budget, progress).await?;
+    let limits = Arc::new(ArcSwap::new(rules.limits.clone()));
+    let rules = Arc::new(ArcSwap::from_pointee(rules));
+    let engine = Engine::new(store.clone());
     let external_url = loaded
         .config
         .server
@@ -135,7 +153,8 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         &metrics,
     )
     .context("opening the state of alerts")?;
-    let intake = Intake::new(store.clone(), rules.clone(), clock.clone(), &metrics);
+    let intake =
+        Intake::new(store.clone(), rules.clone(), clock.clone(), &metrics, budget.push_bytes_max);
     let sources = super::sources::build(&loaded, &store, &clock, &metrics).map_err(usage)?;
     let whole = Arc::new(Whole {
         config_path: args.config.config.clone(),
@@ -153,7 +172,6 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     });
 
     // Downstream first: whoever sends finds somebody who takes.
-    let (stop, stopping) = watch::channel(false);
     let mut sinks = JoinSet::new();
     sinks.spawn(notifier.run(until(stopping.clone())));
     sinks.spawn(ruler.run(notify.alerts_in(), until(stopping.clone())));
@@ -169,8 +187,9 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         clock,
         multi_tenant: loaded.config.server.multi_tenant,
         notifier: notify.clone(),
+        queries_at_once: budget.queries_at_once,
     });
-    let server = tokio::spawn(serve_http(listener, api::router(api), stopping.clone()));
+    gate.open(api::router(api));
     let (stop_sources, sources_stopping) = watch::channel(false);
     let mut readers = JoinSet::new();
     let mut takers = JoinSet::new();
@@ -180,7 +199,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         takers.spawn(intake.clone().run(batches));
         readers.spawn(source.run(out, sources_stopping.clone()));
     }
-    tracing::info!(%address, data_dir = %data_dir.display(), "listening");
+    tracing::info!(%address, "ready");
 
     wait_for_the_end(&whole).await?;
 
@@ -206,8 +225,12 @@ async fn open_store(
     loaded: &Loaded,
     clock: &SharedClock,
     metrics: &Metrics,
+    budget: &Budget,
+    progress: Arc<OpenProgress>,
 ) -> Result<Arc<Store>, Exit> {
     let mut options = StoreOptions::new(data_dir, clock.clone(), metrics);
+    options.thresholds = budget.thresholds();
+    options.progress = progress;
     options.retention = retention(loaded).map_err(|faults| Exit::Usage(join(&faults)))?;
     options.language = Arc::new(LogqlDeletes);
     options.delete_cancel_period =

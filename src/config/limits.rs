@@ -26,6 +26,9 @@ pub const SERVICE_NAME_LABELS: [&str; 13] = [
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// Memory that heads, queues, caches and queries share; 0 = half of what the container or the
+    /// machine has, at most 256 MiB. Read at the start alone. Not one of Loki's.
+    pub memory_budget: Size,
     /// MB of line per second and tenant; 0 = unlimited.
     pub ingestion_rate_mb: f64,
     pub ingestion_burst_size_mb: f64,
@@ -69,6 +72,7 @@ impl Default for Limits {
     fn default() -> Self {
         let strings = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         Limits {
+            memory_budget: Size::default(),
             ingestion_rate_mb: 0.0,
             ingestion_burst_size_mb: 0.0,
             per_stream_rate_limit: Size::default(),

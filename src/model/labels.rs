@@ -1,5 +1,6 @@
 //! The labels of a stream: its identity.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,8 +14,16 @@ pub struct StreamId(pub u128);
 
 /// Label names and values, sorted by name, each name once; of streams no empty values. Cheap to
 /// clone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Labels(Arc<[(String, String)]>);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Labels(Arc<Pairs>);
+
+/// All names and values in one text: a stream in memory costs a few allocations, not dozens.
+#[derive(PartialEq, Eq, Hash, Default)]
+struct Pairs {
+    text: Box<str>,
+    /// Where the name and the value of each pair end.
+    ends: Box<[(u32, u32)]>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LabelsError {
@@ -30,7 +39,7 @@ pub enum LabelsError {
 
 impl Default for Labels {
     fn default() -> Self {
-        Labels(Arc::from([]))
+        Labels(Arc::default())
     }
 }
 
@@ -39,9 +48,7 @@ impl Labels {
     pub fn from_pairs<N: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        let mut unique = Labels::sorted(pairs);
-        unique.retain(|(_, value)| !value.is_empty());
-        Labels(unique.into())
+        Labels::sorted(pairs, false)
     }
 
     /// The labels of a series that a query makes: a label that a parser found empty is one, and
@@ -49,39 +56,83 @@ impl Labels {
     pub fn of_series<N: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        Labels(Labels::sorted(pairs).into())
+        Labels::sorted(pairs, true)
     }
 
     fn sorted<N: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (N, V)>,
-    ) -> Vec<(String, String)> {
+        keep_empty: bool,
+    ) -> Self {
         let mut sorted: Vec<(String, String)> =
             pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut unique: Vec<(String, String)> = Vec::with_capacity(sorted.len());
-        for pair in sorted {
+        let mut unique: Vec<(&str, &str)> = Vec::with_capacity(sorted.len());
+        for (name, value) in &sorted {
             match unique.last_mut() {
-                Some(last) if last.0 == pair.0 => last.1 = pair.1,
-                _ => unique.push(pair),
+                Some(last) if last.0 == name => last.1 = value,
+                _ => unique.push((name, value)),
             }
         }
-        unique
+        unique.retain(|(_, value)| keep_empty || !value.is_empty());
+        Labels::join(&unique)
+    }
+
+    /// The same with fewer steps for pairs that are most likely in order already.
+    pub fn from_slice(pairs: &[(&str, &str)]) -> Self {
+        let in_order = pairs.is_sorted_by(|a, b| a.0 < b.0);
+        if in_order && pairs.iter().all(|(_, value)| !value.is_empty()) {
+            Labels::join(pairs)
+        } else {
+            Labels::from_pairs(pairs.iter().copied())
+        }
+    }
+
+    fn join(pairs: &[(&str, &str)]) -> Self {
+        let bytes = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let mut text = String::with_capacity(bytes);
+        let ends = pairs
+            .iter()
+            .map(|(name, value)| {
+                text.push_str(name);
+                let name_end = text.len() as u32;
+                text.push_str(value);
+                (name_end, text.len() as u32)
+            })
+            .collect();
+        Labels(Arc::new(Pairs { text: text.into(), ends }))
+    }
+
+    fn pair(&self, at: usize) -> Option<(&str, &str)> {
+        let Pairs { text, ends } = &*self.0;
+        let (name_end, value_end) = ends.get(at).map(|(n, v)| (*n as usize, *v as usize))?;
+        let start = at.checked_sub(1).and_then(|at| ends.get(at)).map_or(0, |end| end.1 as usize);
+        Some((text.get(start..name_end)?, text.get(name_end..value_end)?))
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.binary_search_by(|(n, _)| n.as_str().cmp(name)).ok().map(|at| self.0[at].1.as_str())
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            let (found, value) = self.pair(middle)?;
+            match found.cmp(name) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Some(value),
+            }
+        }
+        None
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+        (0..self.len()).filter_map(|at| self.pair(at))
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.ends.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.ends.is_empty()
     }
 
     /// The same labels with one set; an empty value removes it.
@@ -205,6 +256,25 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// By the first pair that differs: the order of streams in parts.
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Labels({self})")
+    }
+}
+
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
@@ -221,6 +291,34 @@ impl fmt::Display for Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        /// Pairs come back, are found by name, and sort as a list of pairs does.
+        #[test]
+        fn holds_pairs(
+            a in proptest::collection::vec(("[ab\u{e9}]{0,2}", "[xy\u{e9}]{0,2}"), 0..5),
+            b in proptest::collection::vec(("[ab\u{e9}]{0,2}", "[xy\u{e9}]{0,2}"), 0..5),
+        ) {
+            let plain = |pairs: &[(String, String)]| -> Vec<(String, String)> {
+                let map: std::collections::BTreeMap<String, String> = pairs.iter().cloned().collect();
+                map.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+            };
+            let made = |pairs: &[(String, String)]| Labels::from_pairs(pairs.iter().cloned());
+            let (made_a, made_b) = (made(&a), made(&b));
+            let (a, b) = (plain(&a), plain(&b));
+            let listed: Vec<(String, String)> =
+                made_a.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            proptest::prop_assert_eq!(&listed, &a);
+            let slices: Vec<(&str, &str)> = a.iter().map(|(n, v)| (&**n, &**v)).collect();
+            proptest::prop_assert_eq!(&Labels::from_slice(&slices), &made_a);
+            for (name, value) in &a {
+                proptest::prop_assert_eq!(made_a.get(name), Some(value.as_str()));
+            }
+            proptest::prop_assert_eq!(made_a.get("c"), None);
+            proptest::prop_assert_eq!(made_a.cmp(&made_b), a.cmp(&b));
+            proptest::prop_assert_eq!(made_a == made_b, a == b);
+        }
+    }
 
     #[track_caller]
     fn check(input: &str, expect: &str) {

@@ -89,8 +89,7 @@ impl Discover {
         if let Some(found) = self.known.lock().get(labels) {
             return found;
         }
-        let found =
-            OfStream { labels: self.service_name(labels), level: self.level_label(labels) };
+        let found = OfStream { labels: self.service_name(labels), level: self.level_label(labels) };
         self.known.lock().put(labels.clone(), found.clone());
         found
     }

@@ -11,6 +11,7 @@ mod candidate;
 mod detect;
 mod engine;
 mod json;
+mod literals;
 mod pem_streams;
 mod prefilter;
 mod redacted;

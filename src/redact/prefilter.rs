@@ -1,8 +1,7 @@
 //! The first look at a line: one pass for literals and one for digits. Most lines end here.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
 use super::boundary::{at, before};
+use super::literals::{Found, Literals};
 use super::view::hides_at;
 
 /// What a literal stands for.
@@ -36,6 +35,8 @@ pub(super) struct Hits {
     /// Two capital letters and two digits.
     pub(super) iban_starts: Vec<usize>,
     pub(super) hides: bool,
+    /// All literals that were found, before those that cannot count are left out.
+    found: Vec<Found>,
 }
 
 impl Hits {
@@ -75,35 +76,29 @@ const ESCAPES: [&[u8]; 10] = [
 const JOINER: &[u8] = b"\xe2\x81\xa0";
 
 pub(super) struct Prefilter {
-    literals: AhoCorasick,
+    literals: Literals,
     targets: Vec<Target>,
     digits: bool,
 }
 
 impl Prefilter {
-    pub(super) fn new(
-        literals: Vec<(String, Target)>,
-        digits: bool,
-    ) -> Result<Self, aho_corasick::BuildError> {
+    pub(super) fn new(literals: Vec<(String, Target)>, digits: bool) -> Self {
         let (mut words, mut targets): (Vec<Vec<u8>>, Vec<Target>) =
             literals.into_iter().map(|(word, target)| (word.into_bytes(), target)).unzip();
         for escape in ESCAPES.into_iter().chain([JOINER]) {
             words.push(escape.to_vec());
             targets.push(Target::Escape);
         }
-        let literals = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(words)?;
-        Ok(Prefilter { literals, targets, digits })
+        Prefilter { literals: Literals::new(words), targets, digits }
     }
 
     pub(super) fn scan(&self, text: &[u8], hits: &mut Hits) {
         hits.clear();
-        for found in self.literals.find_overlapping_iter(text) {
-            let (start, end) = (found.start(), found.end());
-            match self.targets.get(found.pattern().as_usize()) {
+        let mut found = std::mem::take(&mut hits.found);
+        self.literals.find(text, &mut found);
+        for (start, end, number) in &found {
+            let (start, end) = (*start, *end);
+            match self.targets.get(*number as usize) {
                 Some(Target::Rule(rule)) => {
                     hits.literals.push(Hit { start, end, rule: *rule, is_key: false });
                 }
@@ -114,6 +109,7 @@ impl Prefilter {
                 _ => {}
             }
         }
+        hits.found = found;
         if self.digits {
             scan_digits(text, hits);
         }
@@ -185,7 +181,7 @@ mod tests {
             ("akia".to_owned(), Target::Rule(1)),
             ("token".to_owned(), Target::Key { rule: 2 }),
         ];
-        let prefilter = Prefilter::new(words, true).unwrap();
+        let prefilter = Prefilter::new(words, true);
         let mut hits = Hits::default();
         prefilter.scan(text.as_bytes(), &mut hits);
         let mut shown: Vec<String> =

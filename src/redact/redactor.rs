@@ -137,15 +137,10 @@ impl Redactor {
             }
         }
         let detectors = digit_rules(&rules);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         let prefilter = Prefilter::new(literals, !detectors.is_empty());
-        let prefilter = match prefilter {
-            Ok(prefilter) if faults.is_empty() => prefilter,
-            Ok(_) => return Err(faults),
-            Err(error) => {
-                faults.push(Diagnostic::new(&options.file, 0, 0, format!("rules: {error}")));
-                return Err(faults);
-            }
-        };
         let pem =
             rules.iter().position(|rule| matches!(rule.finder, Finder::Detector(RawDetector::Pem)));
         let engine = Engine {

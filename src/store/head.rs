@@ -19,7 +19,7 @@ struct Inner {
     by_id: HashMap<StreamId, u32>,
     /// Streams by their labels as records have them, so that the labels of a stream that is
     /// known are not read again with every batch.
-    by_label_bytes: HashMap<u128, (StreamId, u32)>,
+    by_label_bytes: HashMap<u128, u32>,
     streams: Vec<HeadStream>,
     totals: Totals,
 }
@@ -98,12 +98,12 @@ impl Head {
             let key = xxh3_128_with_seed(entries.label_bytes, seed);
             let mut known = inner.by_label_bytes.get(&key).copied();
             let mut unknown = None;
-            let id = match known {
-                Some((id, _)) => id,
+            let id = match known.and_then(|at| inner.streams.get(at as usize)) {
+                Some(stream) => stream.meta.id,
                 None => {
                     let labels = entries.labels()?;
                     let id = labels.stream_id(&tenant);
-                    known = inner.by_id.get(&id).map(|at| (id, *at));
+                    known = inner.by_id.get(&id).copied();
                     unknown = Some(labels);
                     id
                 }
@@ -117,15 +117,19 @@ impl Head {
                     newest.is_some_and(|newest| ts <= newest) && elsewhere.holds(id, ts, &entry);
                 if !repeat {
                     let at = match known {
-                        Some((_, at)) => at,
+                        Some(at) => at,
                         None => {
                             let labels = unknown.take()?;
                             let at = u32::try_from(inner.streams.len()).ok()?;
                             let meta = StreamMeta { id, labels };
+                            // Its labels twice (text and places), maps, and room for entries.
+                            let memory =
+                                size_of::<HeadStream>() + 2 * entries.label_bytes.len() + 256;
+                            inner.totals.memory_bytes += memory as u64;
                             inner.streams.push(HeadStream::new(meta, tenant.clone(), ts));
                             inner.by_id.insert(id, at);
-                            inner.by_label_bytes.insert(key, (id, at));
-                            known = Some((id, at));
+                            inner.by_label_bytes.insert(key, at);
+                            known = Some(at);
                             at
                         }
                     };
@@ -177,7 +181,8 @@ impl Head {
     /// Whether exactly this entry is here. Reads the stream's entries of that time.
     pub fn holds(&self, id: StreamId, ts: Timestamp, entry: &EntryView<'_>) -> bool {
         let inner = self.inner.read();
-        let Some(stream) = inner.by_id.get(&id).and_then(|at| inner.streams.get(*at as usize)) else {
+        let Some(stream) = inner.by_id.get(&id).and_then(|at| inner.streams.get(*at as usize))
+        else {
             return false;
         };
         stream.holds(&inner.records, ts, entry)

@@ -136,9 +136,10 @@ impl HeadStream {
         }
         let mut compared = 0;
         for piece in self.pieces() {
-            let outside = |end: Option<&EntryRef>, is_before: fn(&Timestamp, &Timestamp) -> bool| {
-                end.is_none_or(|end| is_before(&ts, &end.ts))
-            };
+            let outside =
+                |end: Option<&EntryRef>, is_before: fn(&Timestamp, &Timestamp) -> bool| {
+                    end.is_none_or(|end| is_before(&ts, &end.ts))
+                };
             if outside(piece.first(), Timestamp::lt) || outside(piece.last(), Timestamp::gt) {
                 continue;
             }

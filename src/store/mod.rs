@@ -20,6 +20,7 @@ mod options;
 mod part;
 mod recover;
 mod repeats;
+mod replay;
 mod retain;
 mod scan;
 mod seal;
@@ -28,6 +29,7 @@ pub mod status;
 #[allow(clippy::module_inception, reason = "the folder is the room, the file the type")]
 mod store;
 mod tail;
+mod trust;
 mod tokens;
 mod varint;
 mod wal;
@@ -41,6 +43,7 @@ pub use deletes::{
 pub use error::{AppendError, StoreError};
 pub use files::{Files, RealFiles};
 pub use options::{Retention, StoreOptions, StreamRetention, Thresholds};
+pub use replay::OpenProgress;
 pub use retain::Retained;
 pub use status::StoreStatus;
 pub use store::Store;

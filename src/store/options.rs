@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::deletes::{Language, NoLanguage};
 use super::files::{Files, RealFiles};
+use super::replay::OpenProgress;
 use crate::clock::SharedClock;
 use crate::metrics::Metrics;
 use crate::model::Matcher;
@@ -40,17 +41,41 @@ pub struct Thresholds {
     pub cache_bytes_max: u64,
     /// Threads that one scan may use, the one that asked for it included.
     pub scan_workers: usize,
+    /// Bytes of batches that wait for slow tails, over all tails; more are skipped and counted.
+    pub tail_bytes_max: u64,
     /// Parts made within this time are searched for exact repeats of what comes in.
     pub repeat_window: Duration,
+}
+
+impl Thresholds {
+    /// Whether a head is to be sealed. Tiny entries cost memory beyond their bytes.
+    pub(super) fn are_reached(&self, head_bytes: u64, memory_bytes: u64) -> bool {
+        head_bytes >= self.head_bytes_max || memory_bytes >= self.head_bytes_max.saturating_mul(2)
+    }
+
+    /// Thresholds for a budget of memory. At their peak three heads are in memory (one takes in,
+    /// one waits, one is being sealed), each a quarter larger than its lines; then the queue, the
+    /// cache and the tails.
+    pub fn for_budget(bytes: u64) -> Thresholds {
+        let eighth = bytes / 8;
+        Thresholds {
+            head_bytes_max: eighth.clamp(4 * MIB, 512 * MIB),
+            queue_bytes_max: eighth.clamp(4 * MIB, 512 * MIB),
+            cache_bytes_max: eighth.max(4 * MIB),
+            tail_bytes_max: eighth.clamp(4 * MIB, 512 * MIB),
+            part_bytes_max: (bytes * 2).clamp(64 * MIB, 512 * MIB),
+            ..Thresholds::default()
+        }
+    }
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
         Thresholds {
-            head_bytes_max: 64 * MIB,
+            head_bytes_max: 32 * MIB,
             seal_after: Duration::from_secs(30 * 60),
             seal_retry: Duration::from_secs(1),
-            queue_bytes_max: 64 * MIB,
+            queue_bytes_max: 32 * MIB,
             sealing_heads_max: 1,
             block_bytes: 2 << 20,
             part_bytes_max: 512 * MIB,
@@ -60,6 +85,7 @@ impl Default for Thresholds {
             scan_workers: std::thread::available_parallelism()
                 .map_or(1, NonZero::get)
                 .min(SCAN_WORKERS_MAX),
+            tail_bytes_max: 32 * MIB,
             repeat_window: Duration::from_secs(2 * 3600),
         }
     }
@@ -112,6 +138,8 @@ pub struct StoreOptions {
     pub language: Arc<dyn Language>,
     /// Time in which a delete request can be taken back; it is carried out afterwards.
     pub delete_cancel_period: Duration,
+    /// Told how far `open` has come.
+    pub progress: Arc<OpenProgress>,
 }
 
 impl StoreOptions {
@@ -126,6 +154,7 @@ impl StoreOptions {
             retention: Retention::default(),
             language: Arc::new(NoLanguage),
             delete_cancel_period: Duration::from_secs(24 * 3600),
+            progress: Arc::default(),
         }
     }
 }

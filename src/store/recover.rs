@@ -5,15 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::counters::Counters;
-use super::error::StoreError;
-use super::files::{Files, Kind, replace};
 use super::deletes::{self, Book};
+use super::error::StoreError;
+use super::files::{Files, Kind};
 use super::kept::{self, Loaded};
 use super::manifest::{Manifest, PartInfo};
 use super::part::{Opened, Part, part_name, part_number};
-use super::state::HeadUnit;
-use super::wal::{Record, replay, segment_name, segment_number};
-use super::writer::Positions;
+use super::wal::{segment_name, segment_number};
 
 /// Lies in a data directory while a backup is copied into it.
 pub(super) const RESTORING: &str = "restoring";
@@ -21,11 +19,9 @@ pub(super) const RESTORING: &str = "restoring";
 pub(super) struct Recovered {
     pub manifest: Manifest,
     pub deletes: Book,
-    pub positions: Positions,
     pub parts: Vec<Arc<Part>>,
-    /// A head for the records of the WAL; they are still to be added to it.
-    pub unit: Arc<HeadUnit>,
-    pub records: Vec<Record>,
+    /// Segments of the WAL that are not in parts; still to be replayed.
+    pub segments: Vec<u64>,
     pub next_segment: u64,
 }
 
@@ -61,22 +57,14 @@ pub(super) fn recover(
     let parts_folder = folder.join("parts");
     let parts =
         manifest.parts.iter().map(|info| Part::new(files, &parts_folder, info.clone())).collect();
-    let mut positions = Positions::new(manifest.positions.clone());
-    let unit = HeadUnit::new(manifest.wal_floor);
-    unit.segments.lock().clear();
-    let mut records = Vec::new();
-    for number in &segments {
-        if *number < manifest.wal_floor {
-            let path = folder.join("wal").join(segment_name(*number));
-            files.remove(&path).map_err(StoreError::io(&path))?;
-        } else {
-            records.extend(recovery.replay(*number, &mut positions, &mut manifest)?);
-            unit.segments.lock().push(*number);
-        }
+    for number in segments.iter().filter(|number| **number < manifest.wal_floor) {
+        let path = folder.join("wal").join(segment_name(*number));
+        files.remove(&path).map_err(StoreError::io(&path))?;
     }
     let next_segment =
         segments.last().map_or(manifest.wal_floor, |last| manifest.wal_floor.max(last + 1));
-    Ok(Recovered { manifest, deletes, positions, parts, unit, next_segment, records })
+    let segments = segments.into_iter().filter(|number| *number >= manifest.wal_floor).collect();
+    Ok(Recovered { manifest, deletes, parts, segments, next_segment })
 }
 
 impl Recovery<'_> {
@@ -95,50 +83,6 @@ impl Recovery<'_> {
             listed.iter().filter_map(|listed| segment_number(&listed.name)).collect();
         numbers.sort_unstable();
         Ok(numbers)
-    }
-
-    fn replay(
-        &self,
-        number: u64,
-        positions: &mut Positions,
-        manifest: &mut Manifest,
-    ) -> Result<Vec<Record>, StoreError> {
-        let path = self.folder.join("wal").join(segment_name(number));
-        let found = replay(&**self.files, &path).map_err(StoreError::io(&path))?;
-        if !found.torn.is_empty() {
-            tracing::warn!(
-                path = %path.display(),
-                bytes = found.torn.len(),
-                "cut off the torn end of the log ahead"
-            );
-        }
-        let damaged = found.damaged.iter().chain((!found.torn.is_empty()).then_some(&found.torn));
-        for (at, bytes) in damaged.enumerate() {
-            // Kept for whoever wants to look; nothing of it was acknowledged if it is a tail.
-            let kept = self.folder.join("quarantine").join(format!("{number:012}-{at}.wal"));
-            if let Err(error) = replace(&**self.files, &kept, bytes) {
-                tracing::warn!(path = %kept.display(), %error, "damaged record not kept");
-            }
-        }
-        if !found.damaged.is_empty() {
-            self.counters.quarantined("wal");
-            manifest.quarantined.push(format!(
-                "{}: {} damaged records",
-                segment_name(number),
-                found.damaged.len()
-            ));
-            tracing::error!(
-                path = %path.display(),
-                records = found.damaged.len(),
-                "left out damaged records of the log ahead"
-            );
-        }
-        for record in &found.records {
-            if let Some(walk) = record.walk() {
-                positions.apply(&walk.positions);
-            }
-        }
-        Ok(found.records)
     }
 
     /// All part files as (day, name, number), and names that are no parts.
@@ -160,12 +104,7 @@ impl Recovery<'_> {
     /// Makes the list of parts from the parts themselves. Source positions of before the WAL
     /// are gone; sources then read again from where they were told to start, and what they
     /// send twice is dropped.
-    fn rebuild(
-        &self,
-        segments: &[u64],
-        deletes: &Book,
-        why: &str,
-    ) -> Result<Manifest, StoreError> {
+    fn rebuild(&self, segments: &[u64], deletes: &Book, why: &str) -> Result<Manifest, StoreError> {
         let mut manifest = Manifest::default();
         let mut found = Vec::new();
         for (day, name) in self.part_files()? {
@@ -193,9 +132,8 @@ impl Recovery<'_> {
             manifest.wal_floor = manifest.wal_floor.max(table.wal_segment + 1);
             let mut info = table.info(id, &day, opened.disk_bytes);
             // Which requests came before a part was written only its time tells.
-            let before = deletes.requests.iter().filter(|request| {
-                request.created_ns < table.created_ns
-            });
+            let before =
+                deletes.requests.iter().filter(|request| request.created_ns < table.created_ns);
             info.deletes_seq = before.map(|request| request.seq).max().unwrap_or_default();
             manifest.parts.push(info);
         }

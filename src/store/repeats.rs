@@ -61,7 +61,9 @@ impl Repeats {
 
     pub fn note_frozen(&mut self, shared: &Shared, head: &Head, now_ns: i64) {
         let window_ns = window_ns(shared);
-        self.newest.retain(|_, newest| now_ns.saturating_sub(newest.frozen_ns) <= window_ns);
+        // Either way, so that a clock that was set back does not keep streams for years.
+        let is_near = |ns: i64| now_ns.saturating_sub(ns).saturating_abs() <= window_ns;
+        self.newest.retain(|_, newest| is_near(newest.frozen_ns));
         self.blocks.clear();
         for (id, ts) in head.newest() {
             self.note(id, ts, now_ns);
@@ -89,28 +91,30 @@ impl Repeats {
         Now { repeats: self, shared, sealing, parts, hidden, since_ns }
     }
 
-    /// Fills the head from the WAL. Repeats that were left out of the head are in the WAL all
-    /// the same, so they are looked for again, in parts of any age.
-    pub fn replay(&mut self, shared: &Shared, records: &[Record]) {
+    /// Fills the head from a segment of the WAL. Repeats that were left out of the head are in
+    /// the WAL all the same, so they are looked for again, in parts of any age.
+    pub fn replay(&mut self, shared: &Shared, records: &[Record], done: &dyn Fn(u64)) {
         let Some((first, last)) =
             records.iter().filter_map(Record::span).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
         else {
             return;
         };
-        let state = shared.state.read().clone();
-        self.prime(shared, state.parts.iter().filter(|p| p.first() <= last && first <= p.last()));
+        let parts = shared.state.read().parts.clone();
+        self.prime(shared, parts.iter().filter(|p| p.first() <= last && first <= p.last()));
         for record in records {
+            let state = shared.state.read().clone();
             let mut now = Now {
                 repeats: &mut *self,
                 shared,
-                sealing: Vec::new(),
-                parts: state.parts.clone(),
-                hidden: state.hidden.clone(),
+                sealing: state.sealing,
+                parts: state.parts,
+                hidden: state.hidden,
                 since_ns: i64::MIN,
             };
             if state.active.head.add(record, &mut now).is_some_and(|added| added.entries > 0) {
                 state.active.note_added(shared.options.clock.now_ns());
             }
+            done(record.bytes().len() as u64);
         }
     }
 

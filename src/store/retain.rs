@@ -14,6 +14,7 @@ use super::options::{Retention, StreamRetention};
 use super::part::{Part, Table};
 use super::seal::day_name;
 use super::store::Store;
+use super::trust::Believed;
 use crate::model::{Labels, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +38,13 @@ pub struct Retained {
 fn choose(
     parts: &[PartInfo],
     retention: &Retention,
-    now_ns: i64,
+    Believed { now_ns, latest_ns, .. }: Believed,
     other_bytes: u64,
     free_bytes: u64,
 ) -> Vec<(u64, Reason)> {
     let age_ns = i64::try_from(retention.age.as_nanos()).unwrap_or(i64::MAX);
     let oldest_ns = now_ns.saturating_sub(age_ns);
-    let today = day_name(Timestamp(now_ns));
+    let today = day_name(Timestamp(latest_ns));
     let mut total: u64 = parts.iter().map(|info| info.disk_bytes).sum::<u64>() + other_bytes;
     let mut free = free_bytes;
     let mut sorted: Vec<&PartInfo> = parts.iter().collect();
@@ -121,7 +122,16 @@ impl Store {
         let mut retention = shared.options.retention.clone();
         let ages = retention.streams.iter().map(|rule| rule.age);
         retention.age = ages.fold(retention.age, Duration::max);
-        let gone = choose(&infos, &retention, now.0, wal_bytes, free_bytes);
+        let believed = shared.trust.lock().look(now.0);
+        if believed.newly_doubted {
+            tracing::warn!(
+                clock = %now,
+                last_seen = %Timestamp(believed.latest_ns),
+                "the clock is more than two days ahead of what was seen last; nothing is removed \
+                 because of its age until the clock has gone on evenly for a day"
+            );
+        }
+        let gone = choose(&infos, &retention, believed, wal_bytes, free_bytes);
         let mut retained = Retained::default();
         if !gone.is_empty() {
             let ids: Vec<u64> = gone.iter().map(|(id, _)| *id).collect();
@@ -236,9 +246,13 @@ mod tests {
             .collect()
     }
 
+    fn believed(now_ns: i64) -> Believed {
+        Believed { now_ns, latest_ns: now_ns, newly_doubted: false }
+    }
+
     #[track_caller]
     fn check(retention: &Retention, free: u64, expect: &[(u64, Reason)]) {
-        assert_eq!(choose(&parts(), retention, NOW, 50, free), expect);
+        assert_eq!(choose(&parts(), retention, believed(NOW), 50, free), expect);
     }
 
     #[test]
@@ -277,7 +291,7 @@ mod tests {
         let bytes = Retention { bytes_max: Some(249), ..age };
         check(&bytes, 0, &[(7, Reason::Age), (8, Reason::Age), (9, Reason::Bytes)]);
         let bytes = Retention { bytes_max: Some(0), ..keep.clone() };
-        assert_eq!(choose(&parts(), &bytes, NOW, 0, 0).len(), 4);
+        assert_eq!(choose(&parts(), &bytes, believed(NOW), 0, 0).len(), 4);
         let free = Retention { disk_free_min_bytes: 1000, ..keep };
         check(&free, 1000, &[]);
         check(&free, 850, &[(7, Reason::FreeDisk), (8, Reason::FreeDisk)]);

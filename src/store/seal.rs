@@ -14,7 +14,7 @@ use super::compact::relieve;
 use super::error::StoreError;
 use super::head::StreamRows;
 use super::manifest::PartInfo;
-use super::part::{About, Part, PartWriter};
+use super::part::{About, Part, PartWriter, part_name};
 use super::state::HeadUnit;
 use super::store::Shared;
 use super::wal::segment_name;
@@ -119,13 +119,50 @@ pub(super) fn wait_sealed(shared: &Shared, failures: u64) -> Result<(), StoreErr
     }
 }
 
-fn seal(shared: &Shared, unit: &Arc<HeadUnit>) -> Result<(), StoreError> {
-    let streams = unit.head.all_rows();
-    let mut infos = Vec::new();
-    for days in day_groups(&streams) {
-        infos.push(write_part(shared, unit, &streams, days)?);
+/// Waits until another head may be frozen, or more seals have failed than `failures`.
+pub(super) fn wait_for_room(shared: &Shared, failures: u64) {
+    let heads_max = shared.options.thresholds.sealing_heads_max;
+    loop {
+        let mut signals = shared.sealer.signals.lock();
+        if signals.failures > failures || shared.state.read().sealing.len() <= heads_max {
+            return;
+        }
+        shared.sealer.settled.wait_for(&mut signals, Duration::from_millis(50));
     }
+}
+
+fn seal(shared: &Shared, unit: &Arc<HeadUnit>) -> Result<(), StoreError> {
+    // Where only the manifest could not be replaced, the parts are there; making them again with
+    // every try would fill the disk.
+    let written = unit.written.lock().clone();
+    let infos = match written {
+        Some(infos) => infos,
+        None => {
+            let infos = write_parts(shared, unit)?;
+            *unit.written.lock() = Some(infos.clone());
+            infos
+        }
+    };
     commit(shared, unit, infos)
+}
+
+fn write_parts(shared: &Shared, unit: &HeadUnit) -> Result<Vec<PartInfo>, StoreError> {
+    let streams = unit.head.all_rows();
+    let mut infos: Vec<PartInfo> = Vec::new();
+    for days in day_groups(&streams) {
+        match write_part(shared, unit, &streams, days) {
+            Ok(info) => infos.push(info),
+            Err(error) => {
+                // They are made again with the next try; a full disk needs their room till then.
+                for info in infos {
+                    let path = shared.parts_folder().join(&info.day).join(part_name(info.id));
+                    let _ = shared.files.remove(&path);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(infos)
 }
 
 /// Days as (first, last), both inclusive, in order.
@@ -168,7 +205,22 @@ fn write_part(
         wal_segment: unit.last_segment(),
         block_bytes: shared.options.thresholds.block_bytes,
     };
-    let mut writer = PartWriter::create(&shared.files, &shared.parts_folder(), about)?;
+    let path = shared.parts_folder().join(&about.day).join(part_name(id));
+    let made = PartWriter::create(&shared.files, &shared.parts_folder(), about)
+        .and_then(|writer| fill_part(writer, streams, days));
+    if made.is_err() {
+        // Wherever it failed: the next try has a number of its own and needs the room.
+        let _ = shared.files.remove(&path.with_extension("tmp"));
+        let _ = shared.files.remove(&path);
+    }
+    made
+}
+
+fn fill_part(
+    mut writer: PartWriter,
+    streams: &[StreamRows],
+    days: (i64, i64),
+) -> Result<PartInfo, StoreError> {
     let written = streams.iter().try_for_each(|stream| {
         let day_of = |ts: Timestamp| ts.0.div_euclid(DAY_NS);
         let from = stream.refs.partition_point(|entry| day_of(entry.ts) < days.0);

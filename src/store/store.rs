@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
@@ -20,10 +20,12 @@ use super::part::{Part, PartCache, PartFile};
 use super::read::ReadError;
 use super::recover::{quarantine_name, recover};
 use super::repeats::Repeats;
+use super::replay::replay;
 use super::scan::Pool;
 use super::seal::{self, Sealer};
-use super::state::State;
+use super::state::{HeadUnit, State};
 use super::tail::{Tail, TailBatch};
+use super::trust::Trust;
 use super::wal::{Record, Segment};
 use super::writer::{Appended, Job, Positions, Queue, Writer};
 use crate::limits::WAL_RECORD_BYTES_MAX;
@@ -53,6 +55,7 @@ pub(super) struct Shared {
     pub counters: Counters,
     pub degraded: Degraded,
     pub last_compaction_ns: AtomicI64,
+    pub trust: Mutex<Trust>,
     pub compacting: Mutex<()>,
     /// The list of delete requests. Taken after `manifest` where both are needed.
     pub deletes: Mutex<Book>,
@@ -220,31 +223,30 @@ impl Store {
         })?;
         let counters = Counters::new(&options.metrics);
         let recovered = recover(&files, &folder, &counters)?;
-        let wal = folder.join("wal");
-        let segment =
-            Segment::create(&*files, &wal, recovered.next_segment).map_err(StoreError::io(&wal))?;
-        recovered.unit.segments.lock().push(segment.number);
+        let last_written = recovered.manifest.parts.iter().map(|info| info.created_ns).max();
+        let trust = Trust::new(last_written, options.clock.now_ns());
         let state = State {
-            active: recovered.unit,
+            active: HeadUnit::empty(),
             sealing: Vec::new(),
             parts: Arc::new(recovered.parts),
             hidden: deletes::at_start(&recovered.deletes, &options),
         };
-        let (pool, mut threads) =
+        let (pool, threads) =
             Pool::start(options.thresholds.scan_workers).map_err(StoreError::io(&folder))?;
         let shared = Arc::new(Shared {
             files,
             state: RwLock::new(state),
+            positions: RwLock::new(Positions::new(recovered.manifest.positions.clone())),
             manifest: Mutex::new(recovered.manifest),
             queue: Queue::default(),
             sealer: Sealer::default(),
-            positions: RwLock::new(recovered.positions),
-            tail: Tail::default(),
+            tail: Tail::new(options.thresholds.tail_bytes_max),
             cache: PartCache::new(options.thresholds.cache_bytes_max),
             pool,
             counters,
             degraded: Degraded::default(),
             last_compaction_ns: AtomicI64::new(0),
+            trust: Mutex::new(trust),
             compacting: Mutex::new(()),
             deletes: Mutex::new(recovered.deletes),
             leaving: Mutex::default(),
@@ -253,22 +255,28 @@ impl Store {
             _lock: lock,
             options,
         });
-        let mut repeats = Repeats::new();
-        repeats.replay(&shared, &recovered.records);
-        let written = !recovered.records.is_empty();
-        drop(recovered.records);
-        let writer = Writer::new(shared.clone(), segment, repeats, written);
-        let writing = std::thread::Builder::new()
-            .name("store-wal".to_owned())
-            .spawn(move || writer.run())
-            .map_err(StoreError::io(&folder))?;
+        // From here on `close` stops what was started, also when the rest fails.
+        let store = Store { shared: shared.clone(), threads: Mutex::new(threads) };
         let for_sealing = shared.clone();
-        let sealing = std::thread::Builder::new()
-            .name("store-seal".to_owned())
-            .spawn(move || seal::run(&for_sealing))
-            .map_err(StoreError::io(&folder))?;
-        threads.extend([writing, sealing]);
-        Ok(Arc::new(Store { shared, threads: Mutex::new(threads) }))
+        store.start("store-seal", move || seal::run(&for_sealing))?;
+        let mut repeats = Repeats::new();
+        let written = replay(&shared, &mut repeats, &recovered.segments)?;
+        let wal = shared.wal_folder();
+        let segment = Segment::create(&*shared.files, &wal, recovered.next_segment)
+            .map_err(StoreError::io(&wal))?;
+        shared.state.read().active.segments.lock().push(segment.number);
+        let writer = Writer::new(shared, segment, repeats, written);
+        store.start("store-wal", move || writer.run())?;
+        Ok(Arc::new(store))
+    }
+
+    fn start(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .map_err(StoreError::io(&self.shared.options.data_dir))?;
+        self.threads.lock().push(thread);
+        Ok(())
     }
 
     /// Stores a batch. Once this returns `Ok` the entries are safe on disk, seen by queries

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::broadcast;
 
-use crate::limits::{TAIL_QUEUE_BATCHES_MAX, TAIL_QUEUE_BYTES_MAX};
+use crate::limits::TAIL_QUEUE_BATCHES_MAX;
 use crate::model::Batch;
 
 /// What was stored of one batch: exact repeats are left out, positions too.
@@ -41,20 +41,20 @@ pub(super) struct Tail {
     held: Arc<AtomicU64>,
     skipped: AtomicU64,
     entries: AtomicU64,
+    bytes_max: u64,
 }
 
-impl Default for Tail {
-    fn default() -> Self {
+impl Tail {
+    pub fn new(bytes_max: u64) -> Self {
         Tail {
             sender: broadcast::Sender::new(TAIL_QUEUE_BATCHES_MAX),
             held: Arc::default(),
             skipped: AtomicU64::new(0),
             entries: AtomicU64::new(0),
+            bytes_max,
         }
     }
-}
 
-impl Tail {
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<TailBatch>> {
         self.sender.subscribe()
     }
@@ -82,7 +82,9 @@ impl Tail {
         }
         let bytes = batch.bytes() as u64;
         let before = self.entries.fetch_add(batch.entries() as u64, Ordering::Relaxed);
-        if self.held.load(Ordering::Relaxed) + bytes > TAIL_QUEUE_BYTES_MAX {
+        let held = self.held.load(Ordering::Relaxed);
+        // A batch that is larger than all room goes to tails that keep up.
+        if held > 0 && held + bytes > self.bytes_max {
             self.skipped.fetch_add(batch.entries() as u64, Ordering::Relaxed);
             return;
         }

@@ -150,9 +150,8 @@ impl Writer {
             self.append(group);
             let head = self.shared.state.read().active.head.totals();
             let thresholds = &self.shared.options.thresholds;
-            // Tiny entries cost memory beyond their bytes; positions and repeats fill only the WAL.
-            if head.bytes >= thresholds.head_bytes_max
-                || head.memory_bytes >= thresholds.head_bytes_max.saturating_mul(2)
+            // Positions and repeats fill only the WAL.
+            if thresholds.are_reached(head.bytes, head.memory_bytes)
                 || self.segment.bytes() >= thresholds.head_bytes_max.saturating_mul(2)
             {
                 // Without room for a new segment the head just grows on until there is.

@@ -26,5 +26,6 @@ mod own_api;
 mod page;
 mod push;
 mod silences;
+mod start;
 mod tails;
 mod tidy;

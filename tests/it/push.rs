@@ -90,3 +90,28 @@ fn the_page_and_the_probes_answer() {
     let health = crate::support::binary().args(["healthcheck", "--addr", &server.url]).status();
     assert!(health.unwrap().success());
 }
+
+#[test]
+fn streams_over_the_limits_are_left_out_and_the_rest_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = "limits: {max_global_streams_per_user: 3, per_stream_rate_limit: 100B, \
+                  per_stream_rate_limit_burst: 1KB, ";
+    let config = QUIET.replace("limits: {", limits);
+    let server = Server::start(&config, &folder.path().join("data"));
+    let now = now_ns();
+    let stream = |app: &str, bytes: usize| json!({"stream": {"app": app}, "values": [[now.to_string(), "x".repeat(bytes)]]});
+    let (status, body) = server.push_json(&json!({"streams": [
+        stream("a", 10), stream("b", 2000), stream("c", 20), stream("d", 30),
+    ]}));
+    assert_eq!(status, 429, "{body}");
+    assert!(body.contains("Per stream rate limit exceeded (limit: 100 bytes/sec)"), "{body}");
+    assert!(body.contains("Maximum active stream limit exceeded"), "{body}");
+    let left_out = server.metric("rejected_lines_total{reason=\"stream_limit\"}");
+    assert_eq!(left_out, Some(2.0));
+    let lines = server.lines(r#"{app=~".+"}"#);
+    assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [10, 20]);
+    // What is sent again is not stored again.
+    let again = json!({"streams": [stream("a", 10), stream("c", 20)]});
+    assert_eq!(server.push_json(&again).0, 204);
+    assert_eq!(server.lines(r#"{app=~".+"}"#).len(), 2);
+}

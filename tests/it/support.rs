@@ -63,7 +63,7 @@ impl Server {
         server
     }
 
-    fn wait_ready(&self) {
+    pub fn wait_ready(&self) {
         wait_for("the server to be ready", || (self.get("/ready").0 == 200).then_some(()));
     }
 
@@ -75,9 +75,14 @@ impl Server {
 
     /// Starts again on the same data after `kill` or `stop`.
     pub fn restart(&mut self) {
+        self.begin();
+        self.wait_ready();
+    }
+
+    /// The same without waiting until it is ready.
+    pub fn begin(&mut self) {
         let (child, url, log) = spawn(&self.config, &self.data, &self.env);
         (self.child, self.url, self.log) = (child, url, log);
-        self.wait_ready();
     }
 
     /// SIGTERM, and waits for the orderly end.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
-use crate::limits::{LABEL_TEXTS_MAX, LABEL_TEXT_BYTES_MAX};
+use crate::limits::{LABEL_TEXT_BYTES_MAX, LABEL_TEXTS_MAX};
 use crate::model::{Labels, LabelsError, Recent};
 
 static KNOWN: LazyLock<Mutex<Recent<Box<str>, Labels>>> =

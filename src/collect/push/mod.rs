@@ -12,6 +12,7 @@ mod label_texts;
 pub mod otlp;
 mod proto;
 mod rate;
+mod streams;
 mod validate;
 pub mod wire;
 
@@ -21,6 +22,7 @@ pub use body::{Decoded, Fault, FaultKind, Item, Refused, Shape, open};
 pub use decompress::decompress;
 pub use fields::FieldNames;
 pub use rate::RateLimiter;
+pub use streams::{ActiveStreams, StreamLimits};
 pub use validate::{PushLimits, Rejected, sanitize_metadata_name, validate};
 
 use crate::model::StreamBatch;
@@ -42,6 +44,8 @@ pub enum PushError {
     Json(String),
     #[error("couldn't parse labels: {labels}: {reason}")]
     Labels { labels: String, reason: String },
+    #[error("the body has more than {entries_max} entries; send smaller batches")]
+    TooManyEntries { entries_max: usize },
     #[error("error at least one valid stream is required for ingestion")]
     NoStreams,
     #[error("content type {0:?} is not supported; use application/x-protobuf or application/json")]

@@ -7,6 +7,7 @@ use super::PushError;
 use super::cursor::Cursor;
 use super::label_texts::labels_of;
 use super::wire::WireError;
+use crate::limits::PUSH_ENTRIES_MAX;
 use crate::model::{Entry, Labels, Metadata, StreamBatch, Text, Timestamp};
 
 impl From<WireError> for PushError {
@@ -18,10 +19,11 @@ impl From<WireError> for PushError {
 /// `PushRequest { 1: repeated StreamAdapter streams }`.
 pub(super) fn decode(body: &Bytes) -> Result<Vec<StreamBatch>, PushError> {
     let mut streams = Vec::new();
+    let mut left = PUSH_ENTRIES_MAX;
     let mut fields = Cursor::new(body);
     while let Some((number, value)) = fields.next_field()? {
         if number == 1 {
-            streams.push(stream(body, value.bytes(number)?)?);
+            streams.push(stream(body, value.bytes(number)?, &mut left)?);
         }
     }
     Ok(streams)
@@ -33,10 +35,15 @@ fn text(body: &Bytes, bytes: &[u8]) -> Text {
 }
 
 /// `StreamAdapter { 1: string labels, 2: repeated EntryAdapter entries, 3: uint64 hash }`.
-fn stream(body: &Bytes, message: &[u8]) -> Result<StreamBatch, PushError> {
+fn stream(body: &Bytes, message: &[u8], left: &mut usize) -> Result<StreamBatch, PushError> {
     let mut labels = Labels::default();
     let mut fields = Cursor::new(message);
-    let mut entries = Vec::with_capacity(fields.count(2));
+    let count = fields.count(2);
+    // A stream without entries takes memory too.
+    *left = left
+        .checked_sub(count + 1)
+        .ok_or(PushError::TooManyEntries { entries_max: PUSH_ENTRIES_MAX })?;
+    let mut entries = Vec::with_capacity(count);
     while let Some((number, value)) = fields.next_field()? {
         match number {
             1 => {

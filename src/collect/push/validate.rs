@@ -32,7 +32,7 @@ pub struct Rejected {
 const MESSAGES_MAX: usize = 10;
 
 impl Rejected {
-    fn add(&mut self, entries: usize, bytes: usize, message: impl FnOnce() -> String) {
+    pub(super) fn add(&mut self, entries: usize, bytes: usize, message: impl FnOnce() -> String) {
         self.entries += entries;
         self.bytes += bytes;
         if self.messages.len() < MESSAGES_MAX {

@@ -8,4 +8,5 @@ mod model;
 mod ops;
 mod prune;
 mod share;
+mod robust;
 mod support;

@@ -46,7 +46,13 @@ impl Record {
     pub fn encode(batch: &Batch) -> Record {
         // Per entry: 8 bytes of time, at most 5 of length, 1 of metadata count; a little more
         // for metadata, which may make the buffer grow once.
-        let mut out = Vec::with_capacity(batch.bytes() + batch.entries() * 16 + 512);
+        let pair = |a: &str, b: &str| a.len() + b.len() + 4;
+        let streams = batch.streams.iter().map(|stream| {
+            8 + stream.labels.iter().map(|(name, value)| pair(name, value)).sum::<usize>()
+        });
+        let positions = batch.positions.iter().map(|p| pair(&p.source, &p.value));
+        let about = streams.chain(positions).sum::<usize>() + batch.tenant.len() + 32;
+        let mut out = Vec::with_capacity(batch.bytes() + batch.entries() * 16 + about);
         put_bytes(&mut out, batch.tenant.as_bytes());
         put(&mut out, batch.positions.len() as u64);
         for position in &batch.positions {
@@ -193,7 +199,7 @@ impl Entries<'_> {
         for _ in 0..count {
             pairs.push((reader.text()?, reader.text()?));
         }
-        Some(Labels::from_pairs(pairs))
+        Some(Labels::from_slice(&pairs))
     }
 
     /// `Some(None)` at the end, `None` when the bytes are damaged.
