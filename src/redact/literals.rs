@@ -211,9 +211,7 @@ mod tests {
     #[test]
     fn the_rarest_bytes_are_looked_for() {
         let literals = Literals::new(vec![b"authorization".to_vec(), b"x".to_vec(), b"".to_vec()]);
-        let gram = gram_at(b"riz").unwrap();
-        let iza = gram_at(b"iza").unwrap();
-        assert!(literals.grams.contains_key(&gram) || literals.grams.contains_key(&iza));
+        assert!(literals.grams.contains_key(&gram_at(b"uth").unwrap()));
         assert_eq!(literals.grams.len(), 1);
         assert_eq!(literals.short.len(), 2);
     }

@@ -29,8 +29,8 @@ pub mod status;
 #[allow(clippy::module_inception, reason = "the folder is the room, the file the type")]
 mod store;
 mod tail;
-mod trust;
 mod tokens;
+mod trust;
 mod varint;
 mod wal;
 mod writer;

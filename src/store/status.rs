@@ -81,6 +81,7 @@ impl Store {
         status.disk_bytes = status.part_bytes + status.wal_bytes;
         let last_compaction_ns = shared.last_compaction_ns.load(Ordering::Relaxed);
         status.last_compaction_ns = (last_compaction_ns != 0).then_some(last_compaction_ns);
+        shared.forget_full_disk();
         status.degraded =
             shared.degraded.wal.lock().clone().or_else(|| shared.degraded.seal.lock().clone());
         status

@@ -39,6 +39,9 @@ pub struct Store {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// Room above the stop mark at which a disk counts as not full any more.
+const ROOM_BYTES: u64 = 1 << 20;
+
 /// What the threads of the store and its callers share.
 pub(super) struct Shared {
     pub options: StoreOptions,
@@ -190,6 +193,17 @@ impl Shared {
             return Err(AppendError::DiskFull);
         }
         Ok(())
+    }
+
+    /// A full disk that has room again is no reason any more, also when nobody tries to append:
+    /// whoever looks at readiness may be waiting for just that.
+    pub fn forget_full_disk(&self) {
+        let mut degraded = self.degraded.wal.lock();
+        let was_full = degraded.as_deref() == Some(AppendError::DiskFull.to_string().as_str());
+        if was_full && self.check_room(ROOM_BYTES).is_ok() {
+            tracing::info!("the disk has room again");
+            *degraded = None;
+        }
     }
 
     pub fn note_wal(&self, refused: Option<&AppendError>) {

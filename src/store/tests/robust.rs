@@ -118,7 +118,6 @@ fn a_clock_that_jumps_loses_nothing() {
     send(&store, 2, "in the far past").unwrap();
     store.flush().unwrap();
     assert_eq!(look(DAY0 + DAY_NS / 2), 0);
-    send(&store, 2, "in the far past").unwrap();
     send(&store, 3, "after").unwrap();
     assert_eq!(lines(&store), [0, 1, 2, 3]);
     store.close();
