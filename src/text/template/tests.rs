@@ -107,7 +107,7 @@ fn ranges() {
 fn named_templates() {
     check(
         "{{ define \"a\" }}<{{ . }}>{{ end }}{{ template \"a\" .app }}{{ template \"a\" }}",
-        "<api><>",
+        "<api><<no value>>",
     );
     check("{{ block \"b\" .level }}[{{ . }}]{{ end }}", "[error]");
     check("{{ template \"none\" }}", "error: template \"none\" not defined");
@@ -232,7 +232,8 @@ fn regexes() {
     );
     check("{{ $re := `p.` }}{{ count $re .path }} {{ .path | count \"/\" }}", "2 4");
     assert!(
-        render(Functions::LogQl, "{{ count `(` .path }}", &Value::Nil).starts_with("parse error")
+        render(Functions::LogQl, "{{ count `(` `x` }}", &Value::Nil)
+            .starts_with("error: error calling count: error parsing regexp")
     );
     assert!(
         render(Functions::LogQl, "{{ $r := `(` }}{{ count $r `x` }}", &Value::Nil)

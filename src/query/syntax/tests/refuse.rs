@@ -70,11 +70,6 @@ fn stages() {
         "1:15",
         "unable to parse literal as a float: strconv.ParseFloat: parsing \"0x10\": invalid syntax",
     );
-    check(
-        "{a=\"b\"} | n > 1_0",
-        "1:15",
-        "unable to parse literal as a float: strconv.ParseFloat: parsing \"1_0\": invalid syntax",
-    );
     check("{a=\"b\"} | n > 08", "1:15", "invalid digit '8' in octal literal");
     check("{a=\"b\"} | n > 1e", "1:15", "exponent has no digits");
     check("{a=\"b\"} | n > \"x\"", "1:15", "syntax error: unexpected STRING");
