@@ -169,7 +169,9 @@ impl Running {
             })
             .await?;
         self.rest = page.rest;
-        self.left = self.left.saturating_sub(page.rows.len());
+        // Where the limit ended the page, what may still come does not fit an instant more.
+        let is_full = lines_max == self.left && page.rest.is_some();
+        self.left = if is_full { 0 } else { self.left.saturating_sub(page.rows.len()) };
         self.lines += page.rows.len();
         self.stats.rows_matched += page.stats.rows_matched;
         self.stats.duration_ns += page.stats.duration_ns;

