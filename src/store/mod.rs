@@ -17,6 +17,8 @@ mod repeats;
 mod retain;
 mod scan;
 mod seal;
+#[cfg(feature = "bench")]
+mod sizes;
 mod state;
 pub mod status;
 #[allow(clippy::module_inception, reason = "the folder is the room, the file the type")]
@@ -32,6 +34,8 @@ pub use error::{AppendError, StoreError};
 pub use files::{Files, RealFiles};
 pub use options::{Retention, StoreOptions, Thresholds};
 pub use retain::Retained;
+#[cfg(feature = "bench")]
+pub use sizes::Sizes;
 pub use status::StoreStatus;
 pub use store::Store;
 pub use tail::TailBatch;

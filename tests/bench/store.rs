@@ -187,6 +187,13 @@ fn query(store: &Store, what: &str, matchers: &[Matcher], needle: &str, need_lin
     ));
 }
 
+fn say_sizes(store: &Store) {
+    match store.sizes() {
+        Ok(sizes) => say(&format!("{sizes:?}")),
+        Err(error) => say(&error.to_string()),
+    }
+}
+
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
@@ -264,6 +271,7 @@ fn main() {
         status.parts,
         status.part_bytes as f64 / raw as f64
     ));
+    say_sizes(&store);
     for round in ["sealed", "compacted"] {
         say(&format!("-- {round}: {} parts", store.status().parts));
         query(&store, "count all", &[], "", false);
@@ -287,6 +295,7 @@ fn main() {
                 start.elapsed(),
                 status.part_bytes as f64 / raw as f64
             ));
+            say_sizes(&store);
         }
     }
     store.close();

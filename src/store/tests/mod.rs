@@ -5,4 +5,5 @@ mod damage;
 mod model;
 mod ops;
 mod prune;
+mod shapes;
 mod support;
