@@ -24,6 +24,8 @@ mod replay;
 mod retain;
 mod scan;
 mod seal;
+#[cfg(feature = "bench")]
+mod sizes;
 mod state;
 pub mod status;
 #[allow(clippy::module_inception, reason = "the folder is the room, the file the type")]
@@ -45,6 +47,8 @@ pub use files::{Files, RealFiles};
 pub use options::{Retention, StoreOptions, StreamRetention, Thresholds};
 pub use replay::OpenProgress;
 pub use retain::Retained;
+#[cfg(feature = "bench")]
+pub use sizes::Sizes;
 pub use status::StoreStatus;
 pub use store::Store;
 pub use tail::TailBatch;

@@ -309,6 +309,13 @@ fn multiply(folder: &Path, copies: u64) -> std::io::Result<()> {
     std::fs::remove_file(folder.join("manifest-copy"))
 }
 
+fn say_sizes(store: &Store) {
+    match store.sizes() {
+        Ok(sizes) => say(&format!("{sizes:?}")),
+        Err(error) => say(&error.to_string()),
+    }
+}
+
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
@@ -403,6 +410,7 @@ fn main() {
         status.parts,
         status.part_bytes as f64 / raw as f64
     ));
+    say_sizes(&store);
     for round in ["sealed", "compacted"] {
         say(&format!("-- {round}: {} parts", store.status().parts));
         queries(&store, &trace);
@@ -420,6 +428,7 @@ fn main() {
                 start.elapsed(),
                 status.part_bytes as f64 / raw as f64
             ));
+            say_sizes(&store);
         }
     }
     store.close();

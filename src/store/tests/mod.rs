@@ -7,6 +7,7 @@ mod fixtures;
 mod model;
 mod ops;
 mod prune;
-mod share;
 mod robust;
+mod shapes;
+mod share;
 mod support;

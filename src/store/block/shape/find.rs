@@ -1,7 +1,7 @@
 //! Sorts the lines of a block into shapes.
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::scan::{self, Holes, Span};
 use crate::store::read::{Format, HoleKind, WHOLE};
@@ -15,8 +15,9 @@ const CANDIDATES_MAX: usize = 4096;
 pub(super) const SHAPES_MAX: usize = 1024;
 /// Fewer lines do not pay for a shape and its columns.
 const ROWS_MIN: usize = 12;
-/// Shapes that are tried before a line is scanned anew.
-const RECENT: usize = 4;
+/// Shapes that are tried before a line is scanned anew. One that begins like those before it is
+/// tried only from where they failed, so that many cost little.
+const RECENT: usize = 16;
 
 /// A shape and where in the text of the block its values lie.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Found {
     pub piece_ends: Vec<u32>,
     pub kinds: Vec<HoleKind>,
     pub paths: Vec<Vec<Vec<u8>>>,
+    /// For each piece a hash of all pieces and kinds of holes before it.
+    prefixes: Vec<u64>,
     pub rows: usize,
     /// Of each row one after the other, as many as there are holes.
     pub spans: Vec<Span>,
@@ -45,21 +48,25 @@ impl Found {
         self.kinds.len()
     }
 
-    /// Takes the values out of a line of this shape.
+    /// Takes the values out of a line of this shape, going on where another shape failed. When
+    /// this one does not fit either, `tried` says how far it went.
     #[inline]
-    fn take(&self, line: &[u8], out: &mut Vec<Span>) -> bool {
-        out.clear();
-        let mut at = 0;
-        let mut from = 0;
-        let mut kinds = self.kinds.iter();
-        for end in &self.piece_ends {
-            let piece = self.pieces.get(from..*end as usize).unwrap_or_default();
-            from = *end as usize;
-            if !line.get(at..).unwrap_or_default().starts_with(piece) {
+    fn take(&self, line: &[u8], tried: &mut Tried) -> bool {
+        if self.prefixes.get(tried.piece) != Some(&tried.prefix) {
+            return false;
+        }
+        for piece_at in tried.piece..self.piece_ends.len() {
+            let piece = self.piece(piece_at);
+            let start = tried.at;
+            if piece_at > tried.piece {
+                tried.piece = piece_at;
+                tried.prefix = self.prefixes.get(piece_at).copied().unwrap_or_default();
+            }
+            if !line.get(start..).unwrap_or_default().starts_with(piece) {
                 return false;
             }
-            at += piece.len();
-            let Some(kind) = kinds.next() else { return at == line.len() };
+            let at = start + piece.len();
+            let Some(kind) = self.kinds.get(piece_at) else { return at == line.len() };
             let end = match kind {
                 HoleKind::String | HoleKind::Quoted => scan::string_end(line, at),
                 HoleKind::Number => scan::number_end(line, at),
@@ -72,10 +79,30 @@ impl Found {
                 },
             };
             let Some(end) = end else { return false };
-            out.push(Span::new(at, end));
-            at = end;
+            tried.spans.push(Span::new(at, end));
+            tried.at = end;
         }
         false
+    }
+}
+
+/// How far a line was like the shapes that were tried.
+#[derive(Debug, Default)]
+struct Tried {
+    /// The first piece that did not fit, and where it should stand.
+    piece: usize,
+    at: usize,
+    /// Of the pieces before it.
+    prefix: u64,
+    spans: Vec<Span>,
+}
+
+impl Tried {
+    fn clear(&mut self) {
+        self.piece = 0;
+        self.at = 0;
+        self.prefix = 0;
+        self.spans.clear();
     }
 }
 
@@ -89,7 +116,7 @@ pub(super) struct Finder {
     keys: Vec<Vec<u8>>,
     recent: [u16; RECENT],
     holes: Holes,
-    taken: Vec<Span>,
+    tried: Tried,
     key: Vec<u8>,
 }
 
@@ -119,16 +146,16 @@ impl Finder {
 
     fn add_line(&mut self, line: &[u8], at: usize, coarse: bool) -> Option<u16> {
         if !coarse {
-            for place in 0..RECENT {
+            self.tried.clear();
+            for place in 0..RECENT.min(self.shapes.len()) {
                 let id = self.recent[place];
                 if let Some(shape) = self.shapes.get(usize::from(id))
-                    && shape.take(line, &mut self.taken)
+                    && shape.take(line, &mut self.tried)
                 {
                     self.recent[..=place].rotate_right(1);
-                    let mut taken = std::mem::take(&mut self.taken);
-                    self.add_row(id, &taken, at);
-                    taken.clear();
-                    self.taken = taken;
+                    let tried = std::mem::take(&mut self.tried);
+                    self.add_row(id, &tried.spans, at);
+                    self.tried = tried;
                     return Some(id);
                 }
             }
@@ -196,7 +223,9 @@ impl Finder {
 
     fn add_shape(&mut self, line: &[u8], at: usize, format: Format, hash: u64) -> Option<u16> {
         let id = u16::try_from(self.shapes.len()).ok()?;
-        if self.shapes.len() >= CANDIDATES_MAX {
+        // Shapes with large holes come on top of those that were too rare.
+        let coarse = self.key.first().is_some_and(|byte| byte >> 7 == 1);
+        if self.shapes.len() >= CANDIDATES_MAX * (1 + usize::from(coarse)) {
             return None;
         }
         let mut shape = Found {
@@ -205,6 +234,7 @@ impl Finder {
             piece_ends: Vec::new(),
             kinds: self.holes.kinds.clone(),
             paths: Vec::new(),
+            prefixes: vec![0],
             rows: 0,
             spans: Vec::new(),
             first: Span::new(at, at + line.len()),
@@ -213,6 +243,9 @@ impl Finder {
         for (hole, span) in self.holes.spans.iter().enumerate() {
             shape.pieces.extend_from_slice(line.get(from..span.from as usize).unwrap_or_default());
             shape.piece_ends.push(shape.pieces.len() as u32);
+            let before = shape.prefixes.last().copied().unwrap_or_default();
+            let kind = shape.kinds.get(hole).map_or(0, |kind| *kind as u64 + 1);
+            shape.prefixes.push(xxh3_64_with_seed(shape.piece(hole), before ^ kind));
             from = span.to as usize;
             let path = self.holes.path(hole);
             shape.paths.push(path.iter().map(|key| key.of(line).to_vec()).collect());

@@ -22,6 +22,8 @@ enum Field {
     Fixed(u8),
     Lower(u8),
     Upper(u8),
+    /// Hex digits in lower case without leading zeros.
+    LowerFree,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +39,8 @@ pub(super) struct Template {
     form: Form,
     /// Of each field one after the other.
     numbers: Vec<Vec<i64>>,
+    /// Fields that are kept as one number, where that is smaller.
+    clock: Option<(Clock, Vec<i64>)>,
     exceptions: Vec<u32>,
     exception_bytes: usize,
 }
@@ -125,6 +129,12 @@ impl Form {
                 return self.add_hex(first, Field::Upper, literal);
             }
         }
+        let longest = words.iter().map(|word| word.len()).max()?;
+        let leading_zero = words.iter().any(|word| word.len() > 1 && word.first() == Some(&b'0'));
+        if !leading_zero && (4..=HEX_MAX).contains(&longest) && all(is_lower_hex) {
+            self.push(Field::LowerFree, literal);
+            return Some(());
+        }
         // Letters and digits by turns, the letters always the same.
         let is_digit: fn(u8) -> bool = |byte| byte.is_ascii_digit();
         let cuts: Vec<Vec<&[u8]>> = words.iter().map(|word| cut(word, is_digit)).collect();
@@ -212,6 +222,17 @@ impl Field {
                 }
                 (all < 16).then_some((number as i64, rest))
             }
+            Field::LowerFree => {
+                let digits = text.iter().take_while(|byte| is_lower_hex(**byte)).count();
+                let (word, rest) = text.split_at_checked(digits)?;
+                if digits == 0 || digits > HEX_MAX || (digits > 1 && word.first() == Some(&b'0')) {
+                    return None;
+                }
+                for byte in word {
+                    number = number << 4 | u64::from(LOWER_VALUES[*byte as usize] & 15);
+                }
+                Some((number as i64, rest))
+            }
         }
     }
 
@@ -222,6 +243,10 @@ impl Field {
             Field::Fixed(digits) => push_number(out, number as u64, usize::from(digits)),
             Field::Lower(digits) => push_hex(out, number as u64, digits, b"0123456789abcdef"),
             Field::Upper(digits) => push_hex(out, number as u64, digits, b"0123456789ABCDEF"),
+            Field::LowerFree => {
+                let digits = (u64::BITS - (number as u64).leading_zeros()).div_ceil(4).max(1);
+                push_hex(out, number as u64, digits as u8, b"0123456789abcdef");
+            }
         }
     }
 
@@ -231,6 +256,7 @@ impl Field {
             Field::Fixed(digits) => (1, digits),
             Field::Lower(digits) => (2, digits),
             Field::Upper(digits) => (3, digits),
+            Field::LowerFree => (4, 0),
         };
         out.extend_from_slice(&[kind, digits]);
     }
@@ -242,8 +268,73 @@ impl Field {
             1 if usize::from(digits) <= DECIMAL_MAX => Some(Field::Fixed(digits)),
             2 if usize::from(digits) <= HEX_MAX => Some(Field::Lower(digits)),
             3 if usize::from(digits) <= HEX_MAX => Some(Field::Upper(digits)),
+            4 => Some(Field::LowerFree),
             _ => None,
         }
+    }
+}
+
+/// Hours, minutes, seconds and perhaps parts of a second that follow each other in a form: as one
+/// number they grow slowly from row to row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Clock {
+    first: usize,
+    /// 3, or 4 with parts of a second.
+    fields: usize,
+    /// Parts that a second has.
+    parts: i64,
+}
+
+/// Hours of a clock in which no product below overflows.
+const HOURS_MAX: i64 = 100;
+
+impl Clock {
+    /// The clock that begins at a field; `None` when no such fields are there.
+    fn at(first: usize, fields: &[Field], literals: &[impl AsRef<[u8]>]) -> Option<Clock> {
+        let is_decimal = |field: &Field| matches!(field, Field::Decimal | Field::Fixed(_));
+        let literal = |at: usize| literals.get(at).map(AsRef::as_ref);
+        if !fields.get(first..first + 3)?.iter().all(is_decimal)
+            || literal(first + 1) != Some(b":")
+            || literal(first + 2) != Some(b":")
+        {
+            return None;
+        }
+        match (literal(first + 3), fields.get(first + 3)) {
+            (Some(b"." | b","), Some(Field::Fixed(digits @ 1..=9))) => {
+                Some(Clock { first, fields: 4, parts: 10i64.pow(u32::from(*digits)) })
+            }
+            _ => Some(Clock { first, fields: 3, parts: 1 }),
+        }
+    }
+
+    fn join(self, columns: &[Vec<i64>]) -> Option<Vec<i64>> {
+        let columns = columns.get(self.first..self.first + self.fields)?;
+        let [hours, minutes, seconds, rest @ ..] = columns else { return None };
+        let mut joined = Vec::with_capacity(hours.len());
+        for (row, ((hour, minute), second)) in hours.iter().zip(minutes).zip(seconds).enumerate() {
+            let part = rest.first().map_or(Some(0), |parts| parts.get(row).copied())?;
+            if *hour >= HOURS_MAX || *minute >= 60 || *second >= 60 || part >= self.parts {
+                return None;
+            }
+            joined.push(((hour * 60 + minute) * 60 + second) * self.parts + part);
+        }
+        Some(joined)
+    }
+
+    /// Puts the fields in the place of the joined numbers, which are the last `rows` ones.
+    fn part(self, rows: usize, numbers: &mut Vec<i64>) -> Option<()> {
+        let start = numbers.len().checked_sub(rows)?;
+        numbers.resize(start + rows * self.fields, 0);
+        let columns = numbers.get_mut(start..)?;
+        for row in 0..rows {
+            let joined = *columns.get(row)?;
+            let (whole, part) = (joined / self.parts, joined % self.parts);
+            let fields = [whole / 3600, whole / 60 % 60, whole % 60, part];
+            for (field, number) in fields.into_iter().take(self.fields).enumerate() {
+                *columns.get_mut(field * rows + row)? = number;
+            }
+        }
+        Some(())
     }
 }
 
@@ -294,6 +385,7 @@ impl Template {
         let mut template = Template {
             numbers: vec![Vec::with_capacity(count); form.fields.len()],
             form,
+            clock: None,
             exceptions: Vec::new(),
             exception_bytes: 0,
         };
@@ -311,12 +403,33 @@ impl Template {
             }
             template.numbers.iter_mut().zip(&numbers).for_each(|(all, number)| all.push(*number));
         }
+        template.find_clock();
         Some(template)
+    }
+
+    fn find_clock(&mut self) {
+        let Form { literals, fields } = &self.form;
+        let clock = (0..fields.len()).find_map(|first| Clock::at(first, fields, literals));
+        let Some(clock) = clock else { return };
+        let Some(joined) = clock.join(&self.numbers) else { return };
+        let apart = self.numbers.iter().skip(clock.first).take(clock.fields);
+        if ints_bytes(&joined) < apart.map(|numbers| ints_bytes(numbers)).sum() {
+            self.clock = Some((clock, joined));
+        }
+    }
+
+    /// The columns of numbers that are written.
+    fn columns(&self) -> impl Iterator<Item = &[i64]> {
+        self.numbers.iter().enumerate().filter_map(|(at, numbers)| match &self.clock {
+            Some((clock, joined)) if at == clock.first => Some(joined.as_slice()),
+            Some((clock, _)) if (clock.first..clock.first + clock.fields).contains(&at) => None,
+            _ => Some(numbers.as_slice()),
+        })
     }
 
     /// About what `put` takes.
     pub fn bytes(&self) -> usize {
-        self.numbers.iter().map(|numbers| ints_bytes(numbers)).sum::<usize>() + self.exception_bytes
+        self.columns().map(ints_bytes).sum::<usize>() + self.exception_bytes
     }
 
     pub fn has_exceptions(&self) -> bool {
@@ -334,7 +447,8 @@ impl Template {
             before = *row;
             put_bytes(out, value(*row as usize));
         }
-        self.numbers.iter().for_each(|numbers| put_ints(out, numbers));
+        put(out, self.clock.as_ref().map_or(0, |(clock, _)| clock.first as u64 + 1));
+        self.columns().for_each(|numbers| put_ints(out, numbers));
     }
 }
 
@@ -355,9 +469,22 @@ pub(super) fn read(
         before = before.checked_add(u32::try_from(reader.varint()?).ok()?)?;
         exceptions.push((before as usize, reader.bytes()?));
     }
+    let clock = match reader.size()? {
+        0 => None,
+        first if first <= count => Some(Clock::at(first - 1, &fields, &literals)?),
+        _ => return None,
+    };
     numbers.clear();
-    for _ in 0..count {
+    let mut field = 0;
+    while field < count {
         read_ints(reader, rows, numbers)?;
+        match clock {
+            Some(clock) if clock.first == field => {
+                clock.part(rows, numbers)?;
+                field += clock.fields;
+            }
+            _ => field += 1,
+        }
     }
     let columns: Vec<&[i64]> = numbers.chunks_exact(rows.max(1)).collect();
     let last = *literals.last()?;
@@ -410,7 +537,10 @@ mod tests {
                 "[a-f0-9]{8}-[A-F0-9]{4}",
                 "20[0-9]{2}-[01][0-9]T[0-9]{2}Z",
                 "x[0-9]{1,4}ms",
+                "[0-2][0-9]:[0-5][0-9]:[0-5][0-9],[0-9]{3}",
+                "at 1[0-9]:[0-6][0-9]:[0-5][0-9]",
                 "[0-9a-f]{32}",
+                "u-[0-9a-f]{1,16}",
                 "[a-c][0-9]\\PC{0,2}",
                 "\\PC{0,8}",
             ]).prop_flat_map(|form| prop::collection::vec(form, 1..200)),
@@ -424,9 +554,14 @@ mod tests {
         let ids = |row: u64| row.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for form in [
             |row: u64, id: u64| format!("10.{}.{}.7", row % 200, id % 256),
+            |row: u64, _| {
+                let (ms, s) = (row * 37 % 1000, row * 37 / 1000);
+                format!("2026-11-20 09:{:02}:{:02},{ms:03}", 58 + s / 60, s % 60)
+            },
             |row: u64, _| format!("2026-11-20T09:{:02}:{:02}.{:03}Z", row % 60, row % 59, row),
             |row: u64, id: u64| format!("{:08x}-{:04x}-{row:012x}", id as u32, row as u16),
             |_, id: u64| format!("{id:016X}{id:016X}"),
+            |row: u64, id: u64| format!("u-{:x}", id >> (row % 7)),
             |row: u64, _| if row % 20 == 3 { "-".to_owned() } else { format!("{row}ms") },
         ] {
             let values: Vec<String> = (0..300).map(|row| form(row, ids(row))).collect();
