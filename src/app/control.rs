@@ -14,8 +14,8 @@ use crate::api::{BoxFuture, Control, DeleteAsked, DeleteFailure, DeleteShown};
 use crate::clock::SharedClock;
 use crate::collect::StatusHandle;
 use crate::config::{Diagnostic, Limits};
-use crate::notify::Handle;
 use crate::model::Timestamp;
+use crate::notify::Handle;
 use crate::store::{DeleteError, DeleteStatus, NewDelete, Store};
 
 /// The running parts, as reload and status need them.

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::counters::Counters;
+use super::deletes::{self, Book};
 use super::error::StoreError;
 use super::files::{Files, Kind, replace};
-use super::deletes::{self, Book};
 use super::kept::{self, Loaded};
 use super::manifest::{Manifest, PartInfo};
 use super::part::{Opened, Part, part_name, part_number};
@@ -160,12 +160,7 @@ impl Recovery<'_> {
     /// Makes the list of parts from the parts themselves. Source positions of before the WAL
     /// are gone; sources then read again from where they were told to start, and what they
     /// send twice is dropped.
-    fn rebuild(
-        &self,
-        segments: &[u64],
-        deletes: &Book,
-        why: &str,
-    ) -> Result<Manifest, StoreError> {
+    fn rebuild(&self, segments: &[u64], deletes: &Book, why: &str) -> Result<Manifest, StoreError> {
         let mut manifest = Manifest::default();
         let mut found = Vec::new();
         for (day, name) in self.part_files()? {
@@ -193,9 +188,8 @@ impl Recovery<'_> {
             manifest.wal_floor = manifest.wal_floor.max(table.wal_segment + 1);
             let mut info = table.info(id, &day, opened.disk_bytes);
             // Which requests came before a part was written only its time tells.
-            let before = deletes.requests.iter().filter(|request| {
-                request.created_ns < table.created_ns
-            });
+            let before =
+                deletes.requests.iter().filter(|request| request.created_ns < table.created_ns);
             info.deletes_seq = before.map(|request| request.seq).max().unwrap_or_default();
             manifest.parts.push(info);
         }

@@ -14,6 +14,8 @@ mod section;
 
 pub use builder::BlockBuilder;
 pub use check::is_sound;
+#[cfg(any(test, feature = "fuzz"))]
+pub use check::with_right_checksums;
 pub use reader::{BlockBuf, Wanted};
 
 /// Rows of one stream inside a block; streams are numbered by the part.

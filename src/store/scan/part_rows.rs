@@ -156,8 +156,7 @@ fn scan_part(
         progress.stats.blocks += 1;
         let streams = &opened.table.streams;
         let hiding = hiding.as_mut();
-        if block_rows(streams, block, &is_selected, progress, &buffers.block, hiding)?
-            == Flow::Stop
+        if block_rows(streams, block, &is_selected, progress, &buffers.block, hiding)? == Flow::Stop
         {
             return Ok(Flow::Stop);
         }
@@ -173,8 +172,7 @@ fn visible(
     block: &BlockBuf,
     rows: Range<usize>,
 ) -> Option<(usize, usize)> {
-    let hiding =
-        hiding.filter(|hiding| hiding.may_hide(&stream.tenant, &stream.meta, span));
+    let hiding = hiding.filter(|hiding| hiding.may_hide(&stream.tenant, &stream.meta, span));
     let Some(hiding) = hiding else {
         return (!rows.is_empty()).then_some((rows.start, rows.end));
     };
