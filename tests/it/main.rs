@@ -12,10 +12,12 @@ mod support;
 
 mod alerts;
 
+mod backup;
 mod bad_input;
 mod cli;
 mod compat;
 mod crash;
+mod deletes;
 mod docker;
 mod files;
 mod journald;
