@@ -70,8 +70,8 @@ impl Whole {
     }
 }
 
-fn delete_failure(error: DeleteError) -> DeleteFailure {
-    match &error {
+fn delete_failure(error: &DeleteError) -> DeleteFailure {
+    match error {
         DeleteError::NotFound => DeleteFailure::NotFound(error.to_string()),
         DeleteError::Store(_) => DeleteFailure::Storage(error.to_string()),
         DeleteError::Query(_)
@@ -151,7 +151,7 @@ impl Control for Desk {
             tokio::task::spawn_blocking(move || store.request_delete(&new))
                 .await
                 .map_err(|error| DeleteFailure::Storage(error.to_string()))?
-                .map_err(delete_failure)
+                .map_err(|error| delete_failure(&error))
         })
     }
 
@@ -178,7 +178,7 @@ impl Control for Desk {
             tokio::task::spawn_blocking(move || store.cancel_delete(&tenant, &id, force))
                 .await
                 .map_err(|error| DeleteFailure::Storage(error.to_string()))?
-                .map_err(delete_failure)
+                .map_err(|error| delete_failure(&error))
         })
     }
 
