@@ -194,7 +194,7 @@ fn run(ops: Vec<Op>) {
             }
             Op::Compact => while store.compact_once().unwrap().is_some() {},
         }
-        same(&*store, &model);
+        same(&store, &model);
     }
 }
 
