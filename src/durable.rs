@@ -90,6 +90,33 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    /// Alert state, rules, silences and notifications are all kept this way.
+    #[test]
+    fn no_flipped_bit_is_ever_read_as_a_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = DurableFile::new(folder.path().join("state.json"));
+        let value: Vec<(String, Option<i64>)> =
+            (0..20).map(|at| (format!("silence {at}"), (at % 3 == 0).then_some(at))).collect();
+        file.save(&value).unwrap();
+        let good = fs::read(file.path()).unwrap();
+        for at in 0..good.len() {
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                fs::write(file.path(), &bad).unwrap();
+                let read = file.load::<Vec<(String, Option<i64>)>>();
+                let Err(DurableError::Damaged { kept, .. }) = read else {
+                    panic!("byte {at} bit {bit}: {read:?}");
+                };
+                assert_eq!(fs::read(kept).unwrap(), bad);
+            }
+        }
+        for cut in 0..good.len() {
+            fs::write(file.path(), &good[..cut]).unwrap();
+            assert!(file.load::<Vec<(String, Option<i64>)>>().is_err(), "cut at {cut}");
+        }
+    }
+
     #[test]
     fn keeps_a_value_and_notices_damage() {
         let folder = tempfile::tempdir().unwrap();

@@ -40,7 +40,9 @@ fn asked(params: &Params, tenant: String, now: Timestamp) -> Result<DeleteAsked,
     let query = params.get("query").ok_or_else(|| bad("query not set"))?;
     if query.len() > limits::QUERY_BYTES_MAX {
         let (bytes, bytes_max) = (query.len(), limits::QUERY_BYTES_MAX);
-        return Err(ApiError::bad_request(format!("the query has {bytes} bytes, at most {bytes_max} are read")));
+        return Err(ApiError::bad_request(format!(
+            "the query has {bytes} bytes, at most {bytes_max} are read"
+        )));
     }
     let read = |name: &str, text: &str| {
         time(text).ok_or_else(|| {

@@ -291,10 +291,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/stockade/api/v1/backup", post(admin::backup))
         .route(
             "/loki/api/v1/delete",
-            post(deletes::request)
-                .put(deletes::request)
-                .get(deletes::list)
-                .delete(deletes::cancel),
+            post(deletes::request).put(deletes::request).get(deletes::list).delete(deletes::cancel),
         )
         .route("/loki/api/v1/status/buildinfo", get(admin::buildinfo))
         .route("/stockade/api/v1/status", get(admin::status))

@@ -157,7 +157,8 @@ fn make(store: &Store, data_dir: &Path, folder: &Path) -> anyhow::Result<List> {
         filler.write(name, bytes)?;
     }
     filler.sync()?;
-    let mut list = List::new(i64::try_from(created.as_nanos()).unwrap_or(i64::MAX), snapshot.entries);
+    let mut list =
+        List::new(i64::try_from(created.as_nanos()).unwrap_or(i64::MAX), snapshot.entries);
     list.files = filler.files;
     list.save(folder)?;
     Ok(list)
@@ -198,11 +199,15 @@ pub fn restore(args: &RestoreArgs) -> Result<(), Exit> {
     let list = List::load(&args.dir)?;
     list.verify(&args.dir)?;
     let target = empty_folder(&args.data_dir).with_context(|| {
-        format!("a backup is restored into an empty data directory, and {} is not", args.data_dir.display())
+        format!(
+            "a backup is restored into an empty data directory, and {} is not",
+            args.data_dir.display()
+        )
     })?;
     // Until the end of it a server refuses the directory.
     let mark = target.join(RESTORING);
-    crate::durable::replace_file(&mark, b"").with_context(|| format!("writing {}", mark.display()))?;
+    crate::durable::replace_file(&mark, b"")
+        .with_context(|| format!("writing {}", mark.display()))?;
     let mut filler = Filler::new(&target);
     for file in &list.files {
         let from = below(&args.dir, &file.path).with_context(|| format!("path {}", file.path))?;

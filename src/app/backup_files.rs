@@ -151,7 +151,8 @@ impl<'a> Filler<'a> {
     fn list(&mut self, name: &Path, target: &Path) -> anyhow::Result<()> {
         let (bytes, sha256) =
             digest(target).with_context(|| format!("reading {}", target.display()))?;
-        let parts: Vec<_> = name.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+        let parts: Vec<_> =
+            name.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         self.files.push(Listed { path: parts.join("/"), bytes, sha256 });
         Ok(())
     }

@@ -14,8 +14,8 @@ use crate::api::{BoxFuture, Control, DeleteAsked, DeleteFailure, DeleteShown};
 use crate::clock::SharedClock;
 use crate::collect::StatusHandle;
 use crate::config::{Diagnostic, Limits};
-use crate::notify::Handle;
 use crate::model::Timestamp;
+use crate::notify::Handle;
 use crate::store::{DeleteError, DeleteStatus, NewDelete, Store};
 
 /// The running parts, as reload and status need them.
@@ -70,8 +70,8 @@ impl Whole {
     }
 }
 
-fn delete_failure(error: DeleteError) -> DeleteFailure {
-    match &error {
+fn delete_failure(error: &DeleteError) -> DeleteFailure {
+    match error {
         DeleteError::NotFound => DeleteFailure::NotFound(error.to_string()),
         DeleteError::Store(_) => DeleteFailure::Storage(error.to_string()),
         DeleteError::Query(_)
@@ -151,7 +151,7 @@ impl Control for Desk {
             tokio::task::spawn_blocking(move || store.request_delete(&new))
                 .await
                 .map_err(|error| DeleteFailure::Storage(error.to_string()))?
-                .map_err(delete_failure)
+                .map_err(|error| delete_failure(&error))
         })
     }
 
@@ -178,7 +178,7 @@ impl Control for Desk {
             tokio::task::spawn_blocking(move || store.cancel_delete(&tenant, &id, force))
                 .await
                 .map_err(|error| DeleteFailure::Storage(error.to_string()))?
-                .map_err(delete_failure)
+                .map_err(|error| delete_failure(&error))
         })
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::rules::Loaded;
 use crate::config::Diagnostic;
 use crate::model::{Labels, Timestamp};
-use crate::query::stage::{Pipeline, Worker};
+use crate::query::stage::{ERROR, Pipeline, Worker};
+use crate::query::syntax::ast::StageKind;
 use crate::query::{hints, syntax};
 use crate::store::{Language, Retention, RowFilter, RowWorker, Selection, StreamRetention};
 
@@ -53,6 +54,14 @@ pub struct LogqlDeletes;
 impl Language for LogqlDeletes {
     fn compile(&self, query: &str) -> Result<Selection, String> {
         let mut log = syntax::parse_log(query).map_err(|error| error.to_string())?;
+        // A line that a stage cannot read passes filters with an error on it. Deleting it on that
+        // ground would delete what nobody meant.
+        let reads_values =
+            log.stages.iter().any(|stage| !matches!(stage.kind, StageKind::LineFilter(_)));
+        if reads_values && !query.contains(ERROR) {
+            log = syntax::parse_log(&format!("{query}\n| {ERROR}=``"))
+                .map_err(|error| error.to_string())?;
+        }
         let pipeline = Pipeline::compile(&log.stages).map_err(|error| error.to_string())?;
         let hints = hints(&log);
         let is_whole = pipeline.is_empty();
@@ -110,7 +119,10 @@ mod tests {
         assert!(meant(r#"{app="a"} |= "secret""#, "a secret"));
         assert!(!meant(r#"{app="a"} |= "secret""#, "nothing"));
         assert!(meant(r#"{app="a"} | user="bob""#, "x"));
-        assert!(!meant(r#"{app="a"} | logfmt | status>400"#, "status=200"));
+        assert!(meant(r#"{app="a"} | logfmt | status>400"#, "status=500"));
+        for kept in ["status=200", "status=unknown"] {
+            assert!(!meant(r#"{app="a"} | logfmt | status>400 # mine"#, kept), "{kept}");
+        }
         let after = |query: &str| LogqlDeletes.compile(query).unwrap().afterwards;
         assert_eq!(after(r#"{app="a"} |= "secret""#), r#"{app="a"} |= `***`"#);
         assert_eq!(after(r#"{app="a"}"#), r#"{app="a"}"#);

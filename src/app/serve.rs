@@ -233,8 +233,7 @@ async fn open_store(
     options.progress = progress;
     options.retention = retention(loaded).map_err(|faults| Exit::Usage(join(&faults)))?;
     options.language = Arc::new(LogqlDeletes);
-    options.delete_cancel_period =
-        loaded.config.retention.delete_request_cancel_period.duration();
+    options.delete_cancel_period = loaded.config.retention.delete_request_cancel_period.duration();
     let opened = tokio::task::spawn_blocking(move || Store::open(options))
         .await
         .map_err(|error| anyhow!("opening the store: {error}"))?;

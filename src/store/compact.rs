@@ -211,8 +211,7 @@ fn replace_parts(
     still: &dyn Fn() -> bool,
 ) -> Result<bool, StoreError> {
     let is_input = |id: u64| inputs.iter().any(|part| part.info.id == id);
-    let new =
-        info.map(|info| Part::new(&shared.files, &shared.parts_folder(), info));
+    let new = info.map(|info| Part::new(&shared.files, &shared.parts_folder(), info));
     let gone = Cell::new(false);
     shared.change_parts(
         |manifest| {

@@ -11,6 +11,8 @@ mod deletes;
 mod error;
 mod files;
 mod filter;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod head;
 mod head_stream;
 mod kept;
@@ -39,8 +41,8 @@ mod writer;
 
 pub use compact::Compacted;
 pub use deletes::{
-    DeleteError, DeleteRequest, DeleteState, DeleteStatus, Language, NewDelete, RowFilter, RowWorker,
-    Selection,
+    DeleteError, DeleteRequest, DeleteState, DeleteStatus, Language, NewDelete, RowFilter,
+    RowWorker, Selection,
 };
 pub use error::{AppendError, StoreError};
 pub use files::{Files, RealFiles};

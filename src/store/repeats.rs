@@ -230,8 +230,7 @@ impl Elsewhere for Now<'_> {
             .filter(|part| part.info.created_ns >= self.since_ns)
             .any(|part| {
                 // A part that cannot be read cannot tell; a repeat is better than a loss.
-                let found =
-                    self.repeats.part_holds(self.shared, &self.hidden, part, id, ts, entry);
+                let found = self.repeats.part_holds(self.shared, &self.hidden, part, id, ts, entry);
                 found.unwrap_or_else(|error| {
                     self.shared.note_fault(part, error);
                     false

@@ -188,8 +188,7 @@ impl Store {
                 Err(StoreError::Damaged { .. }) => continue,
                 Err(error) => return Err(error),
             };
-            let found =
-                expired(&shared.options.retention, &part.info, &input.opened.table, now.0);
+            let found = expired(&shared.options.retention, &part.info, &input.opened.table, now.0);
             if found.all {
                 gone.push(id);
             } else if found.streams.is_empty() {

@@ -67,7 +67,10 @@ pub(super) fn run(shared: &Shared) {
         let oldest = shared.state.read().sealing.first().cloned();
         let failed = match oldest {
             Some(unit) => {
-                relieve(shared);
+                // Merging that fails must not keep heads from being sealed.
+                if catch_unwind(AssertUnwindSafe(|| relieve(shared))).is_err() {
+                    tracing::error!("merging parts panicked; sealing goes on");
+                }
                 // Whatever the index does, the head must stay and be tried again.
                 let sealed = catch_unwind(AssertUnwindSafe(|| seal(shared, &unit)))
                     .unwrap_or_else(|_| Err(StoreError::Index("it panicked".to_owned())));
@@ -244,7 +247,11 @@ fn fill_part(
     }
 }
 
-fn commit(shared: &Shared, unit: &Arc<HeadUnit>, mut infos: Vec<PartInfo>) -> Result<(), StoreError> {
+fn commit(
+    shared: &Shared,
+    unit: &Arc<HeadUnit>,
+    mut infos: Vec<PartInfo>,
+) -> Result<(), StoreError> {
     // A delete request seals the head before it counts, so those that count by now came before
     // these entries.
     let deletes_seq = shared.deletes.lock().last_seq();

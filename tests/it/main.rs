@@ -12,12 +12,14 @@ mod support;
 
 mod alerts;
 
+mod backup;
 mod bad_input;
 mod cli;
 mod clients;
 mod compat;
 mod corpus;
 mod crash;
+mod deletes;
 mod docker;
 mod files;
 mod intake;

@@ -28,3 +28,27 @@ fn check(block: &[u8]) -> Option<()> {
     }
     Some(())
 }
+
+/// The block with its checksums made to fit; `None` when it cannot have any, or claims to unpack
+/// to more than so many bytes.
+#[cfg(any(test, feature = "fuzz"))]
+pub fn with_right_checksums(block: &[u8], raw_bytes_max: u32) -> Option<Vec<u8>> {
+    let mut fixed = block.to_vec();
+    let header = block.get(..HEADER_BYTES)?;
+    let mut reader = Reader::new(header);
+    reader.take(2 + 4)?;
+    let mut from = HEADER_BYTES;
+    for _ in 0..SECTIONS {
+        let section = Section::read_entry(&mut reader)?;
+        if section.raw > raw_bytes_max {
+            return None;
+        }
+        let to = from.checked_add(section.stored as usize)?;
+        let crc = crc32fast::hash(block.get(from..to)?).to_le_bytes();
+        fixed.get_mut(reader.at() - 4..reader.at())?.copy_from_slice(&crc);
+        from = to;
+    }
+    let (body, crc) = fixed.get_mut(..HEADER_BYTES)?.split_at_mut(HEADER_BYTES - 4);
+    crc.copy_from_slice(&crc32fast::hash(body).to_le_bytes());
+    Some(fixed)
+}

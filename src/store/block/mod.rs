@@ -17,6 +17,8 @@ mod shape;
 
 pub use builder::BlockBuilder;
 pub use check::is_sound;
+#[cfg(any(test, feature = "fuzz"))]
+pub use check::with_right_checksums;
 pub use reader::{BlockBuf, BuiltLines, Wanted};
 
 /// Rows of one stream inside a block; streams are numbered by the part.

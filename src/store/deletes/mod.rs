@@ -13,8 +13,8 @@ mod work;
 
 use std::sync::Arc;
 
-pub use book::{DeleteRequest, DeleteState};
 pub(super) use book::{Book, load};
+pub use book::{DeleteRequest, DeleteState};
 pub(super) use hide::{Active, Hidden, Hiding};
 pub(super) use work::at_start;
 pub use work::{DeleteError, DeleteStatus};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::NewDelete;
 use super::book::{Book, DeleteRequest, DeleteState};
 use super::hide::{Active, Hidden, Hiding};
-use super::NewDelete;
 use crate::limits;
 use crate::store::block::{BlockBuf, Wanted};
 use crate::store::error::StoreError;
@@ -325,9 +325,8 @@ impl Store {
                     request.query.clone_from(&active.selection.afterwards);
                 }
             }
-            let rest = hidden.active.iter().filter(|active| {
-                due.iter().all(|done| done.seq != active.seq)
-            });
+            let rest =
+                hidden.active.iter().filter(|active| due.iter().all(|done| done.seq != active.seq));
             hidden.active = Arc::new(rest.cloned().collect());
         })?;
         for active in due {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use tantivy::directory::OwnedBytes;
 
@@ -114,9 +114,31 @@ pub struct Opened {
 
 impl Opened {
     pub fn open(files: &dyn Files, path: &Path) -> Result<Opened, StoreError> {
+        Opened::of(files.open(path).map_err(StoreError::io(path))?, path)
+    }
+
+    /// A part in memory.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub fn read(bytes: Vec<u8>) -> Result<Opened, StoreError> {
+        struct Memory(Vec<u8>);
+        impl ReadFile for Memory {
+            fn bytes(&self) -> io::Result<u64> {
+                Ok(self.0.len() as u64)
+            }
+            fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+                let from = usize::try_from(offset).map_err(io::Error::other)?;
+                let rest = self.0.get(from..).unwrap_or_default();
+                let piece = rest.get(..buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+                buffer.copy_from_slice(piece);
+                Ok(())
+            }
+        }
+        Opened::of(Box::new(Memory(bytes)), Path::new("memory"))
+    }
+
+    fn of(file: Box<dyn ReadFile>, path: &Path) -> Result<Opened, StoreError> {
         let damaged =
             |what: &str| StoreError::Damaged { path: path.to_owned(), what: what.to_owned() };
-        let file = files.open(path).map_err(StoreError::io(path))?;
         let disk_bytes = file.bytes().map_err(StoreError::io(path))?;
         if disk_bytes < (MAGIC.len() + FOOTER_BYTES) as u64 {
             return Err(damaged("file is cut"));

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::support::*;
 use crate::clock::SimClock;
 use crate::model::{Entry, TimeRange, Timestamp};
-use crate::store::Store;
 use crate::store::files::faulty::{FaultyFiles, Unsynced};
 use crate::store::read::{LogRead, ReadError};
+use crate::store::{NewDelete, Store};
 
 fn filled(clock: &SimClock) -> FaultyFiles {
     let files = FaultyFiles::default();
@@ -25,6 +25,9 @@ fn filled(clock: &SimClock) -> FaultyFiles {
         store.append_blocking(batch(entries.collect(), Some(("x", "1")))).unwrap();
         store.flush().unwrap();
     }
+    let range = TimeRange::new(Timestamp(0), Timestamp(DAY0 + 5000));
+    let query = "b line 3 ".to_owned();
+    store.request_delete(&NewDelete { tenant: TENANT.to_owned(), query, range }).unwrap();
     let entry = Entry::new(Timestamp(DAY0 + 5000), "in the log ahead");
     store.append_blocking(batch(vec![("a", entry)], Some(("x", "2")))).unwrap();
     store.close();
@@ -66,6 +69,8 @@ fn check(files: &FaultyFiles, clock: &SimClock, good: &[Row], what: &str) {
     let quarantined = store.status().quarantined.len();
     assert!(found == good.len() || quarantined + failed > 0 || found + 1 == good.len(), "{what}");
     assert!(found + 12 >= good.len(), "{what}: the rest serves");
+    let listed = store.deletes(TENANT).len();
+    assert!(listed == 1 || quarantined > 0, "{what}: a list that is lost is named");
     // It still works.
     let entry = Entry::new(Timestamp(DAY0 + 6000), "after");
     store.append_blocking(batch(vec![("a", entry)], None)).unwrap();
@@ -78,7 +83,7 @@ fn a_flipped_bit_in_any_file_is_noticed() {
     let clock = SimClock::new(DAY0);
     let files = filled(&clock);
     let good = all(&*open(options(Arc::new(files.after_power_cut(Unsynced::Lost)), &clock)));
-    assert_eq!(good.len(), 25);
+    assert_eq!(good.len(), 23, "two of 25 are hidden");
     let paths: Vec<PathBuf> = files.paths();
     assert_eq!(paths.iter().filter(|path| is_part(path)).count(), 2);
     let mut seed = 7u64;
@@ -99,6 +104,26 @@ fn a_flipped_bit_in_any_file_is_noticed() {
             check(&damaged, &clock, &good, &format!("{} cut at {cut}", path.display()));
         }
     }
+}
+
+#[test]
+fn both_lists_of_deletes_lost_is_told() {
+    let clock = SimClock::new(DAY0);
+    let files = filled(&clock);
+    for path in files.paths() {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("deletes")) {
+            files.change(&path, |content| content.fill(0));
+        }
+    }
+    let store = open(options(Arc::new(files.clone()), &clock));
+    assert_eq!(all(&*store).len(), 25);
+    assert_eq!(store.status().quarantined, ["deletes: list of delete requests"]);
+    assert!(files.paths().contains(&PathBuf::from("/data/quarantine/deletes")));
+    // The next request counts for what is there, though numbers were given before.
+    let range = TimeRange::new(Timestamp(0), Timestamp(DAY0 + 5000));
+    let query = "b line 3 ".to_owned();
+    store.request_delete(&NewDelete { tenant: TENANT.to_owned(), query, range }).unwrap();
+    assert_eq!(all(&*store).len(), 23);
 }
 
 #[test]

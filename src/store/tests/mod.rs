@@ -1,9 +1,12 @@
 //! The store as a whole.
 
+mod corpus;
 mod crash;
 mod damage;
+mod deletes;
 mod fields;
 mod fixtures;
+mod keep;
 mod model;
 mod ops;
 mod prune;

@@ -1,14 +1,17 @@
 //! Random operations on the store and on a plain model of it must look the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::keep::restored;
 use super::support::*;
 use crate::clock::SimClock;
 use crate::model::{Entry, Matcher, TimeRange, Timestamp};
-use crate::store::files::faulty::FaultyFiles;
+use crate::store::files::faulty::{FaultyFiles, Unsynced};
 use crate::store::read::{LogRead, MemoryLogs, Order};
+use crate::store::{NewDelete, Store, StoreOptions, StreamRetention};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -16,6 +19,15 @@ enum Op {
     Flush,
     Reopen,
     Compact,
+    /// Power is cut with nothing closed.
+    Crash,
+    /// A snapshot is taken and the work goes on in its copy.
+    Restore,
+    /// Entries of an app whose line holds a text, before a time.
+    Delete(usize, String, i64),
+    CarryOut,
+    /// One app is past its time.
+    Retain,
 }
 
 const APPS: [&str; 4] = ["a", "b", "c", "d"];
@@ -30,6 +42,12 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Flush),
         1 => Just(Op::Reopen),
         2 => Just(Op::Compact),
+        1 => Just(Op::Crash),
+        1 => Just(Op::Restore),
+        2 => (0..APPS.len(), "[ab]?", -6i64..6)
+            .prop_map(move |(app, text, hours)| Op::Delete(app, text, DAY0 + hours * hour)),
+        2 => Just(Op::CarryOut),
+        1 => Just(Op::Retain),
     ]
 }
 
@@ -41,7 +59,7 @@ fn entry(ts: i64, line: &str, metadata: bool) -> Entry {
     entry
 }
 
-fn same(store: &dyn LogRead, model: &MemoryLogs) {
+fn same(store: &Store, model: &MemoryLogs) {
     assert_eq!(all(store), all(model));
     for (matcher, from, to) in [
         (Matcher::eq("app", "a"), i64::MIN, i64::MAX),
@@ -61,6 +79,10 @@ fn same(store: &dyn LogRead, model: &MemoryLogs) {
             assert_eq!(ours.lines_bytes, theirs.lines_bytes);
             assert_eq!((stats.rows, stats.streams), (expect.rows, expect.streams));
         }
+    }
+    if store.deletes(TENANT).iter().any(|status| status.text() != "processed") {
+        // Hidden entries still count in what tables tell.
+        return;
     }
     let whole = |logs: &dyn LogRead| {
         let mut streams = logs.streams(TENANT, &[], TimeRange::ALL).unwrap();
@@ -82,11 +104,38 @@ fn same(store: &dyn LogRead, model: &MemoryLogs) {
     }
 }
 
+/// What the model holds, so that entries can be taken out again.
+#[derive(Default)]
+struct Kept(Vec<(usize, Entry)>);
+
+impl Kept {
+    fn logs(&self) -> MemoryLogs {
+        let mut logs = MemoryLogs::default();
+        for (app, entry) in &self.0 {
+            logs.add(TENANT, &labels(APPS[*app]), entry.clone());
+        }
+        logs
+    }
+}
+
+const EXPIRING: usize = 3;
+
+fn settings(files: &FaultyFiles, clock: &SimClock) -> StoreOptions {
+    let mut options = options(Arc::new(files.clone()), clock);
+    options.delete_cancel_period = Duration::ZERO;
+    options.retention.streams = vec![StreamRetention {
+        matchers: vec![Matcher::eq("app", APPS[EXPIRING])],
+        priority: 1,
+        age: Duration::from_secs(86_400),
+    }];
+    options
+}
+
 fn run(ops: Vec<Op>) {
     let clock = SimClock::new(DAY0);
-    let files = FaultyFiles::default();
-    let open_store = || open(options(Arc::new(files.clone()), &clock));
-    let mut store = open_store();
+    let mut files = FaultyFiles::default();
+    let mut store = open(settings(&files, &clock));
+    let mut kept = Kept::default();
     let mut model = MemoryLogs::default();
     for (step, op) in ops.into_iter().enumerate() {
         match op {
@@ -96,6 +145,7 @@ fn run(ops: Vec<Op>) {
                 for (app, ts, line, metadata) in &rows {
                     let entry = entry(*ts, line, *metadata);
                     model.add(TENANT, &labels(APPS[*app]), entry.clone());
+                    kept.0.push((*app, entry.clone()));
                     entries.push((APPS[*app], entry));
                 }
                 let position = step.to_string();
@@ -110,12 +160,46 @@ fn run(ops: Vec<Op>) {
                 let positions = store.positions("");
                 store.close();
                 drop(store);
-                store = open_store();
+                store = open(settings(&files, &clock));
                 assert_eq!(store.positions(""), positions);
+            }
+            Op::Crash => {
+                let positions = store.positions("");
+                let after = files.after_power_cut(Unsynced::Lost);
+                store.close();
+                drop(store);
+                files = after;
+                store = open(settings(&files, &clock));
+                assert_eq!(store.positions(""), positions);
+            }
+            Op::Restore => {
+                let copy = restored(&store, &files);
+                store.close();
+                drop(store);
+                files = copy;
+                store = open(settings(&files, &clock));
+            }
+            Op::Delete(app, text, end) => {
+                let query = format!("{} {text}", APPS[app]);
+                let range = TimeRange::new(Timestamp::MIN, Timestamp(end));
+                store
+                    .request_delete(&NewDelete { tenant: TENANT.to_owned(), query, range })
+                    .unwrap();
+                kept.0.retain(|(of, entry)| {
+                    !(*of == app && range.contains(entry.ts) && entry.line.contains(&text))
+                });
+                model = kept.logs();
+            }
+            Op::CarryOut => while store.delete_once().unwrap() {},
+            Op::Retain => {
+                store.flush().unwrap();
+                store.retain_once(Timestamp(DAY0 + 3 * 86_400_000_000_000)).unwrap();
+                kept.0.retain(|(app, _)| *app != EXPIRING);
+                model = kept.logs();
             }
             Op::Compact => while store.compact_once().unwrap().is_some() {},
         }
-        same(&*store, &model);
+        same(&store, &model);
     }
 }
 

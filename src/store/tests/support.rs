@@ -8,7 +8,47 @@ use crate::model::{Batch, Entry, Labels, Matcher, Position, TimeRange, Timestamp
 use crate::redact::Redacted;
 use crate::store::files::Files;
 use crate::store::read::*;
-use crate::store::{Store, StoreOptions, Thresholds};
+use crate::store::{Language, RowFilter, RowWorker, Selection, Store, StoreOptions, Thresholds};
+
+/// Queries of delete requests in tests: an app, and perhaps a text that the line must hold.
+pub struct Words;
+
+struct Holds(String);
+
+impl Language for Words {
+    fn compile(&self, query: &str) -> Result<Selection, String> {
+        let (app, text) = query.split_once(' ').unwrap_or((query, ""));
+        if app.is_empty() {
+            return Err("name an app".to_owned());
+        }
+        let hints = Hints { substrings: vec![vec![text.to_owned()]], ..Hints::default() };
+        Ok(Selection {
+            matchers: vec![Matcher::eq("app", app)],
+            hints: if text.is_empty() { Hints::default() } else { hints },
+            rows: (!text.is_empty())
+                .then(|| Arc::new(Holds(text.to_owned())) as Arc<dyn RowFilter>),
+            afterwards: app.to_owned(),
+        })
+    }
+}
+
+impl RowFilter for Holds {
+    fn worker(&self) -> Box<dyn RowWorker> {
+        Box::new(Holds(self.0.clone()))
+    }
+}
+
+impl RowWorker for Holds {
+    fn set_stream(&mut self, _: &Labels) {}
+    fn matches<'a>(
+        &mut self,
+        _: Timestamp,
+        line: &'a str,
+        _: &mut dyn Iterator<Item = (&'a str, &'a str)>,
+    ) -> bool {
+        line.contains(&self.0)
+    }
+}
 
 pub const TENANT: &str = "fake";
 /// 2026-11-20T00:00:00Z
@@ -17,6 +57,7 @@ pub const DAY0: i64 = 1_795_132_800_000_000_000;
 pub fn options(files: Arc<dyn Files>, clock: &SimClock) -> StoreOptions {
     let mut options = StoreOptions::new("/data", clock.shared(), &Metrics::default());
     options.files = files;
+    options.language = Arc::new(Words);
     options.thresholds = Thresholds {
         block_bytes: 600,
         seal_retry: std::time::Duration::from_millis(1),
