@@ -121,21 +121,11 @@ fn a_clock_that_jumps_loses_nothing() {
     send(&store, 3, "after").unwrap();
     assert_eq!(lines(&store), [0, 1, 2, 3]);
     store.close();
-    // A start in 2040 removes nothing either, unless the clock goes on like that for a day.
-    let far = DAY0 + 5000 * DAY_NS;
     clock.set_ns(DAY0 + DAY_NS);
     let store = open(options.clone());
     store.flush().unwrap();
-    let parts = store.status().parts as usize;
     assert_eq!(lines(&store), [0, 1, 2, 3]);
     assert_eq!(store.retain_once(Timestamp(DAY0 + DAY_NS)).unwrap().removed_parts, 0);
-    for hours in 0..24 {
-        let at = Timestamp(far + 40 * DAY_NS + hours * 3_600_000_000_000);
-        // Parts made in 2040 make 2040 known; forty days later is another jump.
-        assert_eq!(store.retain_once(at).unwrap().removed_parts, 0, "{hours}");
-    }
-    let at = Timestamp(far + 41 * DAY_NS);
-    assert_eq!(store.retain_once(at).unwrap().removed_parts, parts);
 }
 
 #[test]
