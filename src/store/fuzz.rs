@@ -6,7 +6,7 @@ use super::block::{BlockBuf, Wanted, with_right_checksums};
 use super::deletes::Book;
 use super::kept;
 use super::manifest::Manifest;
-use super::part::{Opened, Table};
+use super::part::{OLDEST_VERSION, Opened, Table, VERSION};
 use super::wal::Record;
 
 /// A block that unpacks to more than this is as good as one that cannot be read.
@@ -29,7 +29,6 @@ pub fn block(bytes: &[u8]) -> Option<usize> {
                 let _ = buffer.metadata(row, at);
             }
         }
-        let _ = buffer.lines_bytes(0..buffer.rows());
         rows = Some(buffer.rows());
     }
     rows
@@ -37,11 +36,15 @@ pub fn block(bytes: &[u8]) -> Option<usize> {
 
 /// Reads the table of a part; what it says is written down and must read the same.
 pub fn table(bytes: &[u8]) -> Option<usize> {
-    let table = Table::decode(bytes)?;
-    let _ = table.memory_bytes();
-    let again = Table::decode(&table.encode());
-    assert!(again.as_ref() == Some(&table), "a table does not come back");
-    Some(table.streams.len() + table.blocks.len())
+    let mut found = None;
+    for version in OLDEST_VERSION..=VERSION {
+        let Some(table) = Table::decode(bytes, version) else { continue };
+        let _ = table.memory_bytes();
+        let again = Table::decode(&table.encode(), VERSION);
+        assert!(again.as_ref() == Some(&table), "a table does not come back");
+        found = Some(table.streams.len() + table.blocks.len());
+    }
+    found
 }
 
 /// Opens a whole part and reads all of its blocks.

@@ -1,11 +1,14 @@
 //! Compares the checksums of a block without unpacking it.
 
+use zstd::bulk::Decompressor;
+
+use super::LineEncoding;
 use super::builder::{HEADER_BYTES, SECTIONS};
 use super::section::Section;
+use super::shape::column_sections;
 use crate::store::varint::Reader;
 
-/// Whether header and sections are as they were written. What a later version keeps behind the
-/// sections is looked at when it is read.
+/// Whether header, sections and the columns behind them are as they were written.
 pub fn is_sound(block: &[u8]) -> bool {
     check(block).is_some()
 }
@@ -17,16 +20,29 @@ fn check(block: &[u8]) -> Option<()> {
         return None;
     }
     let mut reader = Reader::new(body);
-    // Version, encoding, number of rows.
-    reader.take(2 + 4)?;
+    let _version = reader.byte()?;
+    let encoding = LineEncoding::from_byte(reader.byte()?)?;
+    let _rows = reader.u32()?;
     let mut rest = Reader::starting_at(block, HEADER_BYTES);
+    let mut last = (Section::default(), &[][..]);
     for _ in 0..SECTIONS {
         let section = Section::read_entry(&mut reader)?;
-        if !section.is_sound(rest.take(section.stored as usize)?) {
+        let stored = rest.take(section.stored as usize)?;
+        if !section.is_sound(stored) {
             return None;
         }
+        last = (section, stored);
     }
-    Some(())
+    if encoding == LineEncoding::Shapes {
+        let mut raw = Vec::new();
+        last.0.unpack(last.1, &mut Decompressor::new().ok()?, &mut raw)?;
+        for section in column_sections(&raw)? {
+            if !section.is_sound(rest.take(section.stored as usize)?) {
+                return None;
+            }
+        }
+    }
+    (rest.at() == block.len()).then_some(())
 }
 
 /// The block with its checksums made to fit; `None` when it cannot have any, or claims to unpack

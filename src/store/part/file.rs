@@ -12,7 +12,7 @@ use tantivy::directory::OwnedBytes;
 use super::dictionary::Terms;
 use super::index::{PartIndex, TermField};
 use super::table::{BlockRow, IndexFile, Table};
-use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, OLDEST_VERSION, part_name};
+use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, OLDEST_VERSION, VERSION, part_name};
 use crate::model::{TimeRange, Timestamp};
 use crate::store::block::{BlockBuf, Wanted, is_sound};
 use crate::store::error::StoreError;
@@ -148,8 +148,8 @@ impl Opened {
         if magic[..7] != MAGIC[..7] {
             return Err(damaged("not a part"));
         }
-        if magic[7] > MAGIC[7] {
-            let (found, known) = (u32::from(magic[7]), u32::from(MAGIC[7]));
+        if magic[7] > VERSION {
+            let (found, known) = (u32::from(magic[7]), u32::from(VERSION));
             return Err(StoreError::Newer { path: path.to_owned(), found, known });
         }
         if magic[7] < OLDEST_VERSION {

@@ -25,6 +25,7 @@ pub use writer::{About, PartWriter, StoredBlock};
 /// The last byte is the version of the format. Version 2 says more of blocks in the table, and
 /// its filters can be read in pieces.
 pub(crate) const MAGIC: &[u8; 8] = b"STKPART\x02";
+pub(crate) const VERSION: u8 = MAGIC[7];
 pub(crate) const OLDEST_VERSION: u8 = 1;
 pub(crate) const FOOTER_MAGIC: &[u8; 8] = b"STKPEND\x01";
 pub(crate) const FOOTER_BYTES: usize = 8 + 4 + 4 + 4 + 4 + 8;

@@ -117,6 +117,12 @@ impl Parts<'_> {
     }
 }
 
+/// The sections that columns lie in, out of a directory alone; `None` on damage.
+pub(in crate::store::block) fn column_sections(directory: &[u8]) -> Option<Vec<Section>> {
+    let mut reader = Reader::new(directory);
+    (0..reader.count()?).map(|_| Section::read_entry(&mut reader)).collect()
+}
+
 impl Directory {
     /// `None` on damage.
     pub fn read(&mut self, bytes: &[u8], rows: usize) -> Option<()> {

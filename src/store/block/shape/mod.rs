@@ -16,6 +16,7 @@ mod scan;
 mod template;
 mod write;
 
+pub(super) use directory::column_sections;
 pub(super) use lines::{Built, ShapedLines};
 pub(super) use write::ShapeWriter;
 
