@@ -44,6 +44,8 @@ pub const QUERY_POINTS_MAX: i64 = 11_000;
 pub const QUERY_SERIES_MAX: usize = 1_000_000;
 pub const QUERY_SERIES_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
+/// What range aggregations found in sealed parts, kept for the next refresh of a dashboard.
+pub const QUERY_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Newest lines from which patterns are mined, and steps of a pattern that are filled up with
 /// zeros.
 pub const PATTERN_ROWS_MAX: usize = 200_000;

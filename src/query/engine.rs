@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::limits;
 use crate::model::{Labels, TimeRange, Timestamp};
 use crate::store::read::{Cancel, LogRead};
 use crate::text::units;
 
 use super::error::QueryError;
 use super::result::{QueryData, QueryResult, QueryStats, Sample, Series};
+use super::run::cache::ResultCache;
 use super::run::context::Context;
 use super::run::eval;
 use super::run::grid::Grid;
@@ -41,6 +43,8 @@ pub struct QueryLimits {
     pub length_ns_max: i64,
     /// `query_timeout`; zero is no limit.
     pub timeout: Duration,
+    /// Whether results of sealed parts are taken from queries before (`cache_results`).
+    pub cache_results: bool,
 }
 
 impl Default for QueryLimits {
@@ -52,6 +56,7 @@ impl Default for QueryLimits {
             points_max: 11_000,
             length_ns_max: 721 * 3600 * 1_000_000_000,
             timeout: Duration::from_secs(60),
+            cache_results: true,
         }
     }
 }
@@ -84,6 +89,7 @@ pub struct InstantQuery {
 #[derive(Clone)]
 pub struct Engine {
     pub(super) reader: Arc<dyn LogRead>,
+    cache: Option<Arc<ResultCache>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -94,7 +100,13 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub fn new(reader: Arc<dyn LogRead>) -> Self {
-        Engine { reader }
+        Engine { reader, cache: None }.with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
+    }
+
+    /// How much memory results of sealed parts may take; nothing is kept when that is zero.
+    pub fn with_cache_bytes(self, bytes_max: usize) -> Self {
+        let cache = (bytes_max > 0).then(|| Arc::new(ResultCache::new(bytes_max)));
+        Engine { cache, ..self }
     }
 
     pub fn range(
@@ -154,6 +166,7 @@ impl Engine {
             deadline: (!timeout.is_zero()).then(|| Instant::now().checked_add(timeout)).flatten(),
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
             bytes_max: context.limits.bytes_max,
+            cache: self.cache.clone().filter(|_| context.limits.cache_results),
             stats: QueryStats::default(),
         }
     }

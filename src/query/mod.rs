@@ -3,6 +3,7 @@
 pub mod stage;
 pub mod syntax;
 
+mod columnar;
 mod engine;
 mod error;
 mod explain;

@@ -1,13 +1,13 @@
-//! From a query to what the store is asked: which substrings a line must hold to matter.
-//!
-//! Equality on a label gives none, although it looks as if it could: the label may be the
-//! stream's or come as metadata, and JSON and logfmt may spell any character as an escape.
+//! From a query to what the store is asked: which substrings a line must hold to matter, and
+//! which values its labels.
 
-use crate::store::read::Hints;
+use crate::model::{MatchOp, Matcher};
+use crate::store::read::{FieldHint, Hints};
 use crate::text::pattern::Pattern;
 use crate::text::re2::{self, Literal};
 
-use super::syntax::ast::{LineFilter, LineOp, LineOperand, LogExpr, StageKind};
+use super::stage::{ERROR, ERROR_DETAILS};
+use super::syntax::ast::{LabelFilter, LineFilter, LineOp, LineOperand, LogExpr, StageKind};
 
 /// Shorter substrings rule out nothing.
 const LITERAL_BYTES_MIN: usize = 2;
@@ -15,6 +15,7 @@ const LITERAL_BYTES_MIN: usize = 2;
 /// Substrings that every line with a result must hold.
 pub fn hints(log: &LogExpr) -> Hints {
     let mut hints = Hints::default();
+    let mut relabelled = false;
     for stage in &log.stages {
         match &stage.kind {
             StageKind::LineFilter(filter) => {
@@ -28,16 +29,50 @@ pub fn hints(log: &LogExpr) -> Hints {
             | StageKind::Logfmt { .. }
             | StageKind::Regexp { .. }
             | StageKind::Pattern { .. }
-            | StageKind::LabelFilter(_)
-            | StageKind::LabelFormat { .. }
             | StageKind::Drop { .. }
             | StageKind::Keep { .. } => {}
+            StageKind::LabelFilter(filter) if !relabelled => {
+                require_fields(filter, &mut hints.fields);
+            }
+            StageKind::LabelFilter(_) => {}
+            // From here on a value may be made of anything.
+            StageKind::LabelFormat { .. } => relabelled = true,
         }
     }
     hints
 }
 
-type Group = Vec<Literal>;
+/// Values that labels must have, whatever else the filter says.
+fn require_fields(filter: &LabelFilter, fields: &mut Vec<FieldHint>) {
+    match filter {
+        LabelFilter::And(left, right) => {
+            require_fields(left, fields);
+            require_fields(right, fields);
+        }
+        LabelFilter::Text(Matcher { name, op: MatchOp::Eq, value, .. }) => {
+            let is_error = name == ERROR || name == ERROR_DETAILS;
+            // The label may have another name where it comes from.
+            let is_extracted = name.ends_with("_extracted");
+            // Parsers put a space in place of what was no text in the line.
+            let as_it_stands = !value.is_empty() && !value.contains(' ');
+            if !is_error && !is_extracted && as_it_stands {
+                let hint = FieldHint { name: name.clone(), value: value.clone() };
+                if !fields.contains(&hint) {
+                    fields.push(hint);
+                }
+            }
+        }
+        // Numbers can be written in several ways.
+        LabelFilter::Text(_)
+        | LabelFilter::Number { .. }
+        | LabelFilter::Duration { .. }
+        | LabelFilter::Bytes { .. }
+        | LabelFilter::Ip { .. }
+        | LabelFilter::Or(..) => {}
+    }
+}
+
+pub(super) type Group = Vec<Literal>;
 
 /// An and of ors of literals.
 fn required(filter: &LineFilter) -> Vec<Group> {
@@ -60,7 +95,8 @@ fn required(filter: &LineFilter) -> Vec<Group> {
     groups
 }
 
-fn required_by(op: LineOp, operand: &LineOperand) -> Vec<Group> {
+/// What a line holds that passes one operand of a filter.
+pub(super) fn required_by(op: LineOp, operand: &LineOperand) -> Vec<Group> {
     let LineOperand::Text(text) = operand else { return Vec::new() };
     let exact = |text: &str| vec![Literal { text: text.to_owned(), ignore_case: false }];
     match op {
@@ -106,7 +142,8 @@ mod tests {
         let owned = |lists: &[&[&str]]| -> Vec<Vec<String>> {
             lists.iter().map(|list| list.iter().map(|s| (*s).to_owned()).collect()).collect()
         };
-        let expect = Hints { substrings: owned(exact), substrings_ci: owned(any_case), ..Hints::default() };
+        let expect =
+            Hints { substrings: owned(exact), substrings_ci: owned(any_case), ..Hints::default() };
         assert_eq!(hints(&log), expect);
     }
 
@@ -129,6 +166,22 @@ mod tests {
             &[&["abc"], &["def"]],
             &[],
         );
+    }
+
+    #[test]
+    fn values_that_labels_must_have() {
+        let text = r#"{a="b"} | json | x="1" and (y="2" or z="3"), w=~"q" | __error__="" | u=""
+            | v="a b" | n_extracted="e" | s != "t" | x="1" | d > 5 | label_format k=x | k="9""#;
+        let Ok(crate::query::syntax::Expr::Log(log)) = crate::query::syntax::parse(text) else {
+            panic!("{text}");
+        };
+        let hint = FieldHint { name: "x".to_owned(), value: "1".to_owned() };
+        assert_eq!(hints(&log).fields, [hint]);
+        let stage = "{a=\"b\"} | json | line_format \"{{.x}}\" | logfmt | x=\"1\"";
+        let Ok(crate::query::syntax::Expr::Log(log)) = crate::query::syntax::parse(stage) else {
+            panic!("{stage}");
+        };
+        assert_eq!(hints(&log).fields, []);
     }
 
     fn any_filter() -> impl Strategy<Value = StageKind> {

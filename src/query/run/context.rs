@@ -1,10 +1,13 @@
 //! What all parts of a running query share.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::query::error::QueryError;
 use crate::query::result::QueryStats;
 use crate::store::read::{Cancel, LogRead, RowSink, ScanRequest};
+
+use super::cache::ResultCache;
 
 /// A running query: where it reads, until when, and what it has cost so far.
 pub struct Context<'a> {
@@ -14,6 +17,8 @@ pub struct Context<'a> {
     pub deadline: Option<Instant>,
     pub timeout_ms: u64,
     pub bytes_max: u64,
+    /// Results of sealed parts, if they are kept.
+    pub cache: Option<Arc<ResultCache>>,
     pub stats: QueryStats,
 }
 

@@ -1,29 +1,42 @@
 //! From a line to a sample: its value, and the series it belongs to.
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 use crate::model::{Labels, Timestamp};
+use crate::query::columnar::Plan;
 use crate::query::error::QueryError;
 use crate::query::stage::{ERROR, LabelFilter, NameId, Pinned};
 use crate::query::stage::{Pipeline, Row, Wanted, Worker, errors, labels_read};
 use crate::query::syntax::ast::{
     self, Conversion, Grouping, LabelFilter as LabelFilterSyntax, RangeOp, StageKind, Unwrap,
 };
-use crate::store::read::Rows;
 use crate::text::convert;
 
 /// Turns lines into samples.
 #[derive(Debug)]
 pub struct Extractor {
     worker: Worker,
+    pipeline: Pipeline,
     shape: Shape,
     /// What the store must provide.
     pub need_lines: bool,
-    pub need_metadata: bool,
+    pub need_line_bytes: bool,
+    pub metadata: Metadata,
+    /// The same as columns see it.
+    pub plan: Plan,
+}
+
+/// Which metadata can make a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Metadata {
+    /// Any.
+    All,
+    /// That with these names, and only in streams that do not have labels of these names.
+    Named(Vec<String>),
 }
 
 /// What becomes of a line that passed all stages.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Shape {
     measure: Measure,
     identity: Identity,
@@ -33,12 +46,12 @@ struct Shape {
 }
 
 /// The identity of lines that have no labels but those of their stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct StreamKey {
     key: Option<SeriesKey>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Measure {
     Count,
     Bytes,
@@ -46,7 +59,7 @@ enum Measure {
 }
 
 /// Which labels tell series apart.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Identity {
     Nothing,
     All,
@@ -55,8 +68,18 @@ enum Identity {
 }
 
 /// A hash of the labels of a series; the sum of those of its labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct SeriesKey(pub u128);
+
+impl SeriesKey {
+    /// The key with one label more.
+    pub fn with(self, name_seed: u64, value: &str) -> SeriesKey {
+        if value.is_empty() {
+            return self;
+        }
+        SeriesKey(self.0.wrapping_add(xxh3_128_with_seed(value.as_bytes(), name_seed)))
+    }
+}
 
 /// A line's sample. The labels are made only for the first sample of a series.
 pub struct Sample<'a> {
@@ -73,6 +96,18 @@ pub enum Miss {
 }
 
 impl Extractor {
+    /// For another thread.
+    pub fn fork(&self) -> Extractor {
+        Extractor {
+            worker: self.pipeline.worker(),
+            pipeline: self.pipeline.clone(),
+            shape: Shape { stream: StreamKey::default(), ..self.shape.clone() },
+            metadata: self.metadata.clone(),
+            plan: self.plan.clone(),
+            ..*self
+        }
+    }
+
     /// `pushed` is the grouping of a `sum` around the aggregation.
     pub fn compile(
         range: &ast::RangeAggregation,
@@ -107,17 +142,19 @@ impl Extractor {
                 Identity::Nothing | Identity::By(_) => {}
             }
         }
+        let nothing_wanted = wanted == Wanted::Nothing;
+        let plan = Plan::metric(range, &stages, grouping, nothing, nothing_wanted)
+            .map_err(QueryError::Invalid)?;
         let pipeline = Pipeline::build(&stages, wanted, pinned)
             .map_err(|error| QueryError::Invalid(format!("parse error : {error}")))?;
-        let only_line_filters =
-            stages.iter().all(|stage| matches!(stage.kind, StageKind::LineFilter(_)));
-        let need_metadata = !(matches!(identity, Identity::Nothing) && only_line_filters)
-            || matches!(measure, Measure::Unwrap { .. });
         Ok(Extractor {
             need_lines: !pipeline.reads_no_line(),
-            need_metadata,
+            need_line_bytes: matches!(measure, Measure::Bytes),
+            metadata: plan.metadata(),
             worker: pipeline.worker(),
+            pipeline,
             shape: Shape { measure, identity, keeps_errors, stream: StreamKey::default() },
+            plan,
         })
     }
 
@@ -126,16 +163,7 @@ impl Extractor {
         self.shape.stream = StreamKey::default();
     }
 
-    pub fn sample<'a>(&'a mut self, rows: &'a dyn Rows, at: usize) -> Result<Sample<'a>, Miss> {
-        let ts = rows.ts(at);
-        let entries = if self.need_metadata { rows.metadata_len(at) } else { 0 };
-        let metadata = (0..entries).map(|entry| rows.metadata(at, entry));
-        let line = rows.line(at);
-        let stored_bytes = rows.line_bytes(at);
-        self.sample_of(ts, line, stored_bytes, metadata)
-    }
-
-    fn sample_of<'a>(
+    pub fn sample<'a>(
         &'a mut self,
         ts: Timestamp,
         line: &'a str,
@@ -219,14 +247,7 @@ impl Measure {
             Measure::Bytes => Some(stored_bytes as f64),
             Measure::Unwrap { name, conversion, filters } => {
                 let text = row.value(*name).filter(|text| !text.is_empty())?;
-                let value = match conversion {
-                    None => convert::number(text),
-                    Some(Conversion::Duration | Conversion::DurationSeconds) => {
-                        convert::duration_ns(text).map(|ns| ns as f64 / 1e9)
-                    }
-                    Some(Conversion::Bytes) => convert::bytes(text).map(|bytes| bytes as f64),
-                };
-                let value = value.unwrap_or_else(|details| {
+                let value = unwrapped(*conversion, text).unwrap_or_else(|details| {
                     row.set_error(errors::SAMPLE, &details);
                     0.0
                 });
@@ -237,6 +258,17 @@ impl Measure {
                 kept.then_some(value)
             }
         }
+    }
+}
+
+/// The number that a label's text stands for.
+pub fn unwrapped(conversion: Option<Conversion>, text: &str) -> Result<f64, String> {
+    match conversion {
+        None => convert::number(text),
+        Some(Conversion::Duration | Conversion::DurationSeconds) => {
+            convert::duration_ns(text).map(|ns| ns as f64 / 1e9)
+        }
+        Some(Conversion::Bytes) => convert::bytes(text).map(|bytes| bytes as f64),
     }
 }
 

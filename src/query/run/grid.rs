@@ -110,6 +110,113 @@ impl Windows {
     }
 }
 
+/// Pieces of time whose samples lie in the same windows: cells. A sample is counted in its cell
+/// once, however many windows see it.
+#[derive(Debug, Clone)]
+pub struct Cuts {
+    /// Cell `n` ends with `edges[n]` (inclusive) and begins behind the edge before. Nobody sees
+    /// the first cell, nor what lies behind the last.
+    edges: Vec<i64>,
+    /// Which steps see a cell; none in gaps between windows.
+    steps: Vec<Option<Steps>>,
+}
+
+/// How far a part of the time range may be cut finer than this query needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lattice {
+    /// Only where windows of this grid begin and end.
+    Own,
+    /// Wherever windows of a grid with the same steps that was moved along would begin and end,
+    /// so that the cells of both are the same.
+    Shared,
+}
+
+/// Rows one after the other that lie in the same cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    pub start: usize,
+    pub end: usize,
+    pub cell: u32,
+}
+
+impl Cuts {
+    pub fn new(windows: &Windows, lattice: Lattice) -> Self {
+        let mut edges = Vec::with_capacity(2 * windows.grid.count);
+        for step in 0..windows.grid.count {
+            let end = windows.end_ns(step);
+            edges.push(end);
+            edges.push(end.saturating_sub(windows.range_ns));
+        }
+        if lattice == Lattice::Shared {
+            let first = windows.end_ns(0);
+            let last = windows.end_ns(windows.grid.count.saturating_sub(1));
+            let step_ns = windows.grid.step_ns;
+            let mut back = step_ns;
+            while back < windows.range_ns {
+                edges.push(first.saturating_sub(back));
+                edges.push(last.saturating_sub(windows.range_ns).saturating_add(back));
+                back = back.saturating_add(step_ns);
+            }
+        }
+        edges.sort_unstable();
+        edges.dedup();
+        let mut windows = windows.clone();
+        let steps = edges.iter().map(|edge| windows.steps(Timestamp(*edge))).collect();
+        Cuts { edges, steps }
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.edges.len()
+    }
+
+    pub fn steps(&self, cell: u32) -> Option<Steps> {
+        self.steps.get(cell as usize).copied().flatten()
+    }
+
+    /// When a cell ends.
+    pub fn edge(&self, cell: u32) -> Option<i64> {
+        self.edges.get(cell as usize).copied()
+    }
+
+    /// The cell that ends at this time.
+    pub fn cell_with_edge(&self, edge: i64) -> Option<u32> {
+        self.edges.binary_search(&edge).ok().and_then(|at| u32::try_from(at).ok())
+    }
+
+    /// Cuts rows, whose times ascend, into cells; rows that nobody sees are left out.
+    pub fn segments(&self, len: usize, time: impl Fn(usize) -> i64, out: &mut Vec<Segment>) {
+        out.clear();
+        let mut row = 0;
+        let mut cell = 0;
+        while row < len {
+            let ns = time(row);
+            let left = self.edges.get(cell..).unwrap_or_default();
+            cell += left.partition_point(|edge| *edge < ns);
+            let Some(&edge) = self.edges.get(cell) else { return };
+            // Cells hold few rows compared with a block: look near first.
+            let (mut low, mut stride) = (row, 1);
+            while low + stride < len && time(low + stride) <= edge {
+                low += stride;
+                stride *= 2;
+            }
+            let mut high = (low + stride).min(len);
+            while low + 1 < high {
+                let middle = low + (high - low) / 2;
+                if time(middle) <= edge {
+                    low = middle;
+                } else {
+                    high = middle;
+                }
+            }
+            if self.steps.get(cell).copied().flatten().is_some() {
+                out.push(Segment { start: row, end: high, cell: cell as u32 });
+            }
+            row = high;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -149,6 +256,32 @@ mod tests {
                     prop_assert!(windows.times().contains(Timestamp(ts)));
                 }
             }
+        }
+
+        #[test]
+        fn cells_see_the_steps_of_their_samples(
+            start in -50_i64..50, step in 1_i64..20, count in 1_usize..12,
+            range in 0_i64..60, offset in -30_i64..30, shared in any::<bool>(),
+            samples in prop::collection::vec(-150_i64..250, 1..40),
+        ) {
+            let mut samples = samples;
+            samples.sort_unstable();
+            let grid = Grid { start_ns: start, step_ns: step, count };
+            let mut windows = Windows::new(grid, range, offset);
+            let lattice = if shared { Lattice::Shared } else { Lattice::Own };
+            let cuts = Cuts::new(&windows, lattice);
+            let mut segments = Vec::new();
+            cuts.segments(samples.len(), |row| samples[row], &mut segments);
+            let mut found = vec![None; samples.len()];
+            for segment in segments {
+                for slot in &mut found[segment.start..segment.end] {
+                    prop_assert!(slot.is_none());
+                    *slot = cuts.steps(segment.cell);
+                }
+            }
+            let expect: Vec<Option<Steps>> =
+                samples.iter().map(|ts| windows.steps(Timestamp(*ts))).collect();
+            prop_assert_eq!(found, expect);
         }
     }
 }

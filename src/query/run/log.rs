@@ -4,14 +4,16 @@ use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use crate::model::{TimeRange, Timestamp};
+use crate::query::columnar::{self, LineMasks, MAYBE, Mask, NO, Plan, Programs, Run, Verdict};
 use crate::query::error::QueryError;
 use crate::query::plan;
 use crate::query::result::LogRow;
 use crate::query::stage::{Category, Pipeline, Row, Worker};
 use crate::query::syntax::ast::LogExpr;
-use crate::store::read::{Flow, Order, ReadError, RowSink, Rows, ScanRequest, StreamMeta};
+use crate::store::read::{Flow, Order, ReadError, RowSink, Rows, ScanRequest, Shaped, StreamMeta};
 
 use super::context::Context;
+use super::extract::Metadata;
 
 /// Which end of the time range is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,11 +47,17 @@ pub fn evaluate(
         bytes_max: context.bytes_left(),
         need_lines: true,
         need_metadata: true,
-        need_line_bytes: true,
-        columns: false,
+        need_line_bytes: false,
+        columns: true,
     };
+    let plan = Plan::lines(&log.stages).map_err(QueryError::Invalid)?;
     let mut sink = Newest {
         worker: pipeline.worker(),
+        lines: LineMasks::new(&plan),
+        watched: plan.watched(),
+        plan,
+        programs: Programs::default(),
+        line: String::new(),
         limit,
         direction,
         heap: BinaryHeap::new(),
@@ -131,6 +139,12 @@ impl Ord for Kept {
 
 struct Newest {
     worker: Worker,
+    /// The stages as columns see them, to leave out lines that cannot pass.
+    plan: Plan,
+    lines: LineMasks,
+    programs: Programs,
+    watched: Metadata,
+    line: String,
     limit: usize,
     direction: Direction,
     /// The worst of the kept lines is on top.
@@ -157,18 +171,33 @@ impl Newest {
         self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| place < worst.place)
     }
 
-    fn row(&mut self, rows: &dyn Rows, at: usize) -> Flow {
-        let ts = rows.ts(at);
+    /// Where a row would stand in the result.
+    fn place(&self, ts: Timestamp, at: usize) -> Place {
         let row = i64::try_from(at).unwrap_or(i64::MAX);
         // Blocks come in the direction of the query, so of equal times the block that came
         // first is nearer, whatever the direction.
         let row = if self.direction == Direction::Forward { row } else { -row };
-        let place = (self.time_key(ts), self.block, row);
-        if !self.has_room(place) {
-            return Flow::Stop;
-        }
+        (self.time_key(ts), self.block, row)
+    }
+
+    fn row(
+        &mut self,
+        rows: &dyn Rows,
+        shaped: Option<&dyn Shaped>,
+        at: usize,
+        place: Place,
+    ) -> Result<(), ReadError> {
+        let ts = rows.ts(at);
+        let line = match shaped {
+            Some(shaped) => {
+                self.line.clear();
+                shaped.line_into(at, &mut self.line)?;
+                self.line.as_str()
+            }
+            None => rows.line(at),
+        };
         let metadata = (0..rows.metadata_len(at)).map(|entry| rows.metadata(at, entry));
-        if let Some(row) = self.worker.run(ts, rows.line(at), metadata) {
+        if let Some(row) = self.worker.run(ts, line, metadata) {
             let row = log_row(&row);
             self.matched += 1;
             if self.heap.len() >= self.limit {
@@ -176,7 +205,49 @@ impl Newest {
             }
             self.heap.push(Kept { place, row });
         }
-        Flow::Continue
+        Ok(())
+    }
+
+    /// What columns say of each row; nothing when they say nothing.
+    fn judge(
+        &mut self,
+        stream: &StreamMeta,
+        rows: &dyn Rows,
+        shaped: &dyn Shaped,
+    ) -> Result<Vec<Verdict>, ReadError> {
+        let filters_labels = self.plan.filters_labels();
+        if !filters_labels && !self.plan.filters_lines() {
+            return Ok(Vec::new());
+        }
+        self.programs.set_stream(&stream.labels);
+        let metadata = if filters_labels {
+            columnar::Metadata::read(rows, &stream.labels, &self.watched)
+        } else {
+            columnar::Metadata::default()
+        };
+        let mut verdicts = vec![NO; rows.len()];
+        for part in columnar::split(rows.len(), shaped) {
+            let lines = self.lines.mask(&self.plan, &part)?;
+            if lines.is_no() {
+                continue;
+            }
+            let mut note = |mask: &Mask| {
+                for at in (0..part.len()).filter(|at| mask.at(*at) != NO) {
+                    if let Some(verdict) = verdicts.get_mut(part.row(at)) {
+                        *verdict = MAYBE;
+                    }
+                }
+            };
+            if !filters_labels || part.shape.is_none() {
+                note(&lines);
+                continue;
+            }
+            let run = Run { stream: &stream.labels, metadata: &metadata, rows: &part };
+            for (_, mask) in columnar::judge(&self.plan, &mut self.programs, &run, &lines)? {
+                note(&mask);
+            }
+        }
+        Ok(verdicts)
     }
 }
 
@@ -190,8 +261,20 @@ impl RowSink for Newest {
     }
 
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
-        self.worker.set_stream(&stream.labels);
         self.block += 1;
+        let nearest = match self.direction {
+            Direction::Forward => 0,
+            Direction::Backward => rows.len().saturating_sub(1),
+        };
+        if rows.is_empty() || !self.has_room(self.place(rows.ts(nearest), nearest)) {
+            return Ok(if self.limit == 0 { Flow::Stop } else { Flow::Continue });
+        }
+        self.worker.set_stream(&stream.labels);
+        let shaped = rows.shaped();
+        let verdicts = match shaped {
+            Some(shaped) => self.judge(stream, rows, shaped)?,
+            None => Vec::new(),
+        };
         for seen in 0..rows.len() {
             if seen % ROWS_PER_LOOK == 0 && self.deadline.is_some_and(|at| Instant::now() > at) {
                 self.late = true;
@@ -201,10 +284,15 @@ impl RowSink for Newest {
                 Direction::Forward => seen,
                 Direction::Backward => rows.len() - 1 - seen,
             };
+            if verdicts.get(at) == Some(&NO) {
+                continue;
+            }
             // Rows of a block are in order: behind one that is too far all are.
-            if self.row(rows, at) == Flow::Stop {
+            let place = self.place(rows.ts(at), at);
+            if !self.has_room(place) {
                 break;
             }
+            self.row(rows, shaped, at, place)?;
         }
         Ok(if self.limit == 0 { Flow::Stop } else { Flow::Continue })
     }

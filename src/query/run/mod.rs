@@ -3,11 +3,15 @@
 pub mod accumulate;
 pub mod aggregate;
 pub mod binary;
+pub mod cache;
+pub mod collect;
 pub mod context;
 pub mod eval;
 pub mod extract;
 pub mod grid;
 pub mod log;
+pub mod quantiles;
 pub mod range;
 pub mod samples;
+pub mod series;
 pub mod vectors;

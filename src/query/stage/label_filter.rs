@@ -29,7 +29,7 @@ pub enum ValueTest {
 }
 
 impl ValueTest {
-    fn test(&self, text: &str) -> Result<bool, String> {
+    pub(in crate::query) fn test(&self, text: &str) -> Result<bool, String> {
         Ok(match self {
             ValueTest::Number(op, want) => compare(*op, &convert::number(text)?, want),
             ValueTest::Duration(op, want) => compare(*op, &convert::duration_ns(text)?, want),

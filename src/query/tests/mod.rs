@@ -1,8 +1,10 @@
 //! Tests of the engine as a whole: scripts, and a naive evaluator to hold it against.
 
 mod api;
+mod columns;
 mod naive;
 mod script;
+mod shapes;
 
 use std::path::Path;
 

@@ -1,0 +1,126 @@
+//! What range aggregations have found in sealed parts: a dashboard that is refreshed computes
+//! only what is new.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::model::Labels;
+use crate::store::read::PartKey;
+
+use super::accumulate::Part;
+use super::extract::SeriesKey;
+
+/// A query as far as it matters for what is found in a part, and the part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// A hash of tenant, aggregation and how time is cut.
+    pub query: u128,
+    pub part: PartKey,
+}
+
+/// What was found in a part.
+#[derive(Debug, Default)]
+pub struct Partial {
+    pub series: Vec<PartialSeries>,
+    /// Rows that passed all stages.
+    pub matched: u64,
+}
+
+#[derive(Debug)]
+pub struct PartialSeries {
+    pub key: SeriesKey,
+    pub labels: Labels,
+    /// When each cell ends, and what is in it.
+    pub cells: Vec<(i64, Part)>,
+}
+
+impl Partial {
+    fn bytes(&self) -> usize {
+        let series = self.series.iter().map(|series| {
+            super::series::bytes_of(&series.labels)
+                + std::mem::size_of::<PartialSeries>()
+                + series.cells.len() * std::mem::size_of::<(i64, Part)>()
+        });
+        series.sum::<usize>() + 128
+    }
+}
+
+/// Results by query and part, those used least lately dropped first.
+#[derive(Debug)]
+pub struct ResultCache {
+    bytes_max: usize,
+    /// Larger results are not kept: they would push out many others.
+    result_bytes_max: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    results: HashMap<Key, (Arc<Partial>, u64)>,
+    by_use: BTreeMap<u64, Key>,
+    uses: u64,
+    bytes: usize,
+}
+
+impl ResultCache {
+    pub fn new(bytes_max: usize) -> Self {
+        ResultCache { bytes_max, result_bytes_max: bytes_max / 32, kept: Mutex::default() }
+    }
+
+    pub fn get(&self, key: &Key) -> Option<Arc<Partial>> {
+        let mut kept = self.kept.lock();
+        kept.uses += 1;
+        let now = kept.uses;
+        let (found, used) = kept.results.get_mut(key)?;
+        let found = Arc::clone(found);
+        let before = std::mem::replace(used, now);
+        kept.by_use.remove(&before);
+        kept.by_use.insert(now, *key);
+        Some(found)
+    }
+
+    pub fn put(&self, key: Key, partial: Partial) {
+        let bytes = partial.bytes();
+        if bytes > self.result_bytes_max {
+            return;
+        }
+        let mut kept = self.kept.lock();
+        if kept.results.contains_key(&key) {
+            return;
+        }
+        kept.uses += 1;
+        let now = kept.uses;
+        kept.bytes += bytes;
+        kept.results.insert(key, (Arc::new(partial), now));
+        kept.by_use.insert(now, key);
+        while kept.bytes > self.bytes_max {
+            let Some((_, oldest)) = kept.by_use.pop_first() else { return };
+            if let Some((gone, _)) = kept.results.remove(&oldest) {
+                kept.bytes -= gone.bytes();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_was_used_last() {
+        let cache = ResultCache::new(128 * 32);
+        let key = |part| Key { query: 1, part: PartKey { part, generation: 0 } };
+        for part in 0..32 {
+            cache.put(key(part), Partial::default());
+            assert!(cache.get(&key(0)).is_some());
+        }
+        cache.put(key(32), Partial::default());
+        assert!(cache.get(&key(0)).is_some() && cache.get(&key(32)).is_some());
+        assert!(cache.get(&key(1)).is_none());
+        let other = Key { query: 2, ..key(0) };
+        assert!(cache.get(&other).is_none());
+    }
+}
