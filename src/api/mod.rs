@@ -65,7 +65,11 @@ pub struct PushBody {
 pub enum PushOutcome {
     Stored,
     /// The rest is on disk; the message names what was left out.
-    Partly { accepted: usize, rejected: usize, message: String },
+    Partly {
+        accepted: usize,
+        rejected: usize,
+        message: String,
+    },
     /// For formats whose answer names each item: those without a fault are on disk.
     Items(Vec<Item>),
 }
@@ -302,7 +306,11 @@ pub fn router(api: Arc<Api>) -> Router {
         // Clients of Elasticsearch ask at the root who is there.
         let answer = move |headers: HeaderMap| async move {
             let is_root = asset.path.is_empty();
-            if is_root && elastic::is_asked(&headers) { elastic::info() } else { page::serve(asset) }
+            if is_root && elastic::is_asked(&headers) {
+                elastic::info()
+            } else {
+                page::serve(asset)
+            }
         };
         router = router.route(&path, get(answer));
     }

@@ -43,6 +43,10 @@ pub struct Intake {
     preparing: Semaphore,
 }
 
+/// How long a push waits while more is pushed than can be sealed. Clients come again sooner when
+/// they are refused, and what was read of their pushes is read again then.
+const ROOM_WAIT: Duration = Duration::from_secs(10);
+
 /// A push that is ready for the store, and what was left out of it.
 struct Prepared {
     batch: Redacted<Batch>,
@@ -219,6 +223,9 @@ impl Intake {
             return Err(PushFailure::Busy(
                 "the pushes under way take all memory that is meant for them; send this one again in a moment, or raise limits.memory_budget".to_owned(),
             ));
+        }
+        if !self.store.wait_for_room(ROOM_WAIT).await {
+            return Err(refuse(&AppendError::Full));
         }
         let intake = self.clone();
         let prepared = {

@@ -1,6 +1,7 @@
 //! Finds exact repeats of entries that have left the head already: sources and clients that
 //! send a batch again after a crash or a lost answer.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -17,6 +18,8 @@ use crate::model::{StreamId, Timestamp};
 
 /// Blocks kept open. What is sent again comes in its old order, so few are needed.
 const BLOCKS_MAX: usize = 4;
+/// Bytes of times of blocks kept: those of some million entries.
+const TIMES_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Debug, Clone, Copy)]
 struct Newest {
@@ -37,6 +40,12 @@ pub(super) struct Repeats {
     /// Whether the parts that were there at the start have been looked at.
     primed: bool,
     blocks: Vec<OpenBlock>,
+    /// Times of the rows of blocks, by part and block: nearly all that comes late has a time of
+    /// its own and needs no look at lines.
+    times: HashMap<(u64, usize), Box<[i64]>>,
+    times_bytes: usize,
+    /// What times are read with.
+    spare: Option<BlockBuf>,
     stored: Vec<u8>,
 }
 
@@ -56,7 +65,15 @@ fn window_ns(shared: &Shared) -> i64 {
 
 impl Repeats {
     pub fn new() -> Repeats {
-        Repeats { newest: HashMap::new(), primed: false, blocks: Vec::new(), stored: Vec::new() }
+        Repeats {
+            newest: HashMap::new(),
+            primed: false,
+            blocks: Vec::new(),
+            times: HashMap::new(),
+            times_bytes: 0,
+            spare: None,
+            stored: Vec::new(),
+        }
     }
 
     pub fn note_frozen(&mut self, shared: &Shared, head: &Head, now_ns: i64) {
@@ -65,6 +82,7 @@ impl Repeats {
         let is_near = |ns: i64| now_ns.saturating_sub(ns).saturating_abs() <= window_ns;
         self.newest.retain(|_, newest| is_near(newest.frozen_ns));
         self.blocks.clear();
+        self.forget_times();
         for (id, ts) in head.newest() {
             self.note(id, ts, now_ns);
         }
@@ -163,6 +181,41 @@ impl Repeats {
         Ok(self.blocks.last().map(|open| &open.buffer))
     }
 
+    fn forget_times(&mut self) {
+        self.times = HashMap::new();
+        self.times_bytes = 0;
+    }
+
+    /// Whether one of these rows of a block has this time.
+    fn has_time(
+        &mut self,
+        shared: &Shared,
+        part: &Part,
+        at: usize,
+        rows: Range<usize>,
+        ts: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = (part.info.id, at);
+        if !self.times.contains_key(&key) {
+            let opened = shared.cache.open(part)?;
+            let Some(row) = opened.table.blocks.get(at) else { return Ok(false) };
+            let mut buffer = match self.spare.take() {
+                Some(buffer) => buffer,
+                None => BlockBuf::new().map_err(StoreError::io(part.path()))?,
+            };
+            let wanted = Wanted { lines: false, line_bytes: false, columns: true, metadata: false };
+            opened.read_block(row, wanted, &mut self.stored, &mut buffer)?;
+            if self.times_bytes > TIMES_BYTES_MAX {
+                self.forget_times();
+            }
+            self.times_bytes += size_of_val(buffer.times());
+            self.times.insert(key, buffer.times().into());
+            self.spare = Some(buffer);
+        }
+        let times = self.times.get(&key).and_then(|times| times.get(rows)).unwrap_or_default();
+        Ok(times.binary_search(&ts.0).is_ok())
+    }
+
     fn part_holds(
         &mut self,
         shared: &Shared,
@@ -183,6 +236,9 @@ impl Repeats {
                 let rows = start..start + run.rows as usize;
                 start = rows.end;
                 if run.stream != stream || ts < run.first || ts > run.last {
+                    continue;
+                }
+                if !self.has_time(shared, part, at, rows.clone(), ts)? {
                     continue;
                 }
                 let Some(buffer) = self.block(shared, part, at)? else { continue };

@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::compact::relieve;
 use super::error::StoreError;
@@ -39,6 +41,8 @@ pub(super) struct Sealer {
     signals: Mutex<Signals>,
     wake: Condvar,
     settled: Condvar,
+    /// The same, for those who wait without a thread.
+    room: Notify,
 }
 
 impl Sealer {
@@ -54,6 +58,12 @@ impl Sealer {
     fn settle(&self, failed: bool) {
         self.signals.lock().failures += u64::from(failed);
         self.settled.notify_all();
+        self.room.notify_waiters();
+    }
+
+    /// Resolves when a seal was tried.
+    pub fn settled(&self) -> Notified<'_> {
+        self.room.notified()
     }
 }
 

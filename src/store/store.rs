@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, oneshot};
@@ -291,6 +292,25 @@ impl Store {
             .map_err(StoreError::io(&self.shared.options.data_dir))?;
         self.threads.lock().push(thread);
         Ok(())
+    }
+
+    /// Waits as long as this until heads that are being sealed leave room for more; tells whether
+    /// they do. Who prepares a batch only to see it refused takes time from the sealing.
+    pub async fn wait_for_room(&self, at_most: Duration) -> bool {
+        let has_room = || {
+            self.shared.state.read().sealing.len()
+                <= self.shared.options.thresholds.sealing_heads_max
+        };
+        let wait = async {
+            loop {
+                let settled = self.shared.sealer.settled();
+                if has_room() {
+                    return;
+                }
+                settled.await;
+            }
+        };
+        tokio::time::timeout(at_most, wait).await.is_ok()
     }
 
     /// Stores a batch. Once this returns `Ok` the entries are safe on disk, seen by queries

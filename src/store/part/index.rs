@@ -192,9 +192,7 @@ impl PartIndex {
 
     /// What stands in the index for each block: tokens, and runs in filtered tokens.
     pub fn terms_of_blocks(&self, blocks: usize) -> Result<[BlockTerms; 2], StoreError> {
-        let of = |field| {
-            Terms::of_blocks(self.field(field), blocks).map_err(|error| fault(&error))
-        };
+        let of = |field| Terms::of_blocks(self.field(field), blocks).map_err(|error| fault(&error));
         Ok([of(TermField::Tokens)?, of(TermField::Runs)?])
     }
 

@@ -200,8 +200,7 @@ fn block_rows(
 ) -> Result<Flow, Fault> {
     let range = progress.request.range;
     let mut hiding = plan.hiding();
-    let exposed =
-        progress.request.columns && progress.request.need_lines && plan.hidden.is_empty();
+    let exposed = progress.request.columns && progress.request.need_lines && plan.hidden.is_empty();
     let mut start = 0;
     for run in &block.runs {
         let end = start + run.rows as usize;

@@ -380,7 +380,8 @@ impl Job {
                 if self.request.cancel.is_cancelled() {
                     return Err(ReadError::Cancelled);
                 }
-                let plan = PartPlan::new(&self.shared, &part, hidden, &self.clauses, &self.request)?;
+                let plan =
+                    PartPlan::new(&self.shared, &part, hidden, &self.clauses, &self.request)?;
                 return Ok(Done::Plan(place, plan));
             }
             Work::Rows(group, task, fork) => (group, task, fork),

@@ -238,6 +238,10 @@ pub(super) fn decode(body: &Bytes, mapper: &mut Mapper) -> Result<(), PushError>
     if memchr::memchr_iter(b'{', body).count() > limits::OTLP_JSON_OBJECTS_MAX {
         return Err(PushError::TooMany { entries_max: limits::OTLP_JSON_OBJECTS_MAX });
     }
+    // An array could stand for the fields in order otherwise.
+    if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(fault("it is no object"));
+    }
     let request: Request = serde_json::from_slice(body).map_err(fault)?;
     for of_resource in request.resource_logs {
         let attributes = attributes(of_resource.resource.attributes, mapper)?;
