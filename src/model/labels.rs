@@ -14,7 +14,7 @@ pub struct StreamId(pub u128);
 
 /// Label names and values, sorted by name, each name once; of streams no empty values. Cheap to
 /// clone.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Labels(Arc<Pairs>);
 
 /// All names and values in one text: a stream in memory costs a few allocations, not dozens.
@@ -35,12 +35,6 @@ pub enum LabelsError {
     Name(String),
     #[error("label {0:?} is given twice")]
     Twice(String),
-}
-
-impl Default for Labels {
-    fn default() -> Self {
-        Labels(Arc::default())
-    }
 }
 
 impl Labels {

@@ -128,11 +128,9 @@ fn exports_have_no_cap_and_come_compressed() {
     flate2::read::MultiGzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
     // Two pages inside: a page holds 50,000 lines.
     assert_eq!(text.lines().count(), 60_001);
-    let mut expected = 0;
-    for line in text.lines().take(60_000) {
+    for (expected, line) in text.lines().take(60_000).enumerate() {
         let row: Value = serde_json::from_str(line).unwrap();
         assert_eq!(row["line"], format!("n {expected}"));
-        expected += 1;
     }
     let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(

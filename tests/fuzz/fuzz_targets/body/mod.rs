@@ -13,7 +13,7 @@ pub fn check(shape: &Shape, bytes: &[u8]) {
         reject_old_samples_max_age_ns: 1_000,
         creation_grace_period_ns: 1_000,
         max_line_size_bytes: LINE_BYTES_MAX,
-        max_line_size_truncate: bytes.len() % 2 == 0,
+        max_line_size_truncate: bytes.len().is_multiple_of(2),
         max_label_name_length: 32,
         max_label_value_length: 32,
         max_label_names_per_series: 4,
