@@ -17,6 +17,8 @@ const INTEGERS_SPAN_MAX: i128 = 4096;
 /// The labels of the series of some rows.
 pub struct Identified<'a> {
     labels: Vec<Label<'a>>,
+    /// Holes without a value are no labels.
+    empty_is_absent: bool,
 }
 
 struct Label<'a> {
@@ -48,7 +50,7 @@ impl<'a> Identified<'a> {
                 Source::Empty => Known::Same(""),
                 Source::Hole(hole) => Known::Values(run.rows.values(*hole)?),
                 Source::Metadata(at) => match run.metadata.columns.get(*at) {
-                    None => Known::Same(""),
+                    None => continue,
                     Some(column) => {
                         let code = |row: usize| column.codes.get(row).copied().unwrap_or(0);
                         let rows = (0..run.rows.len()).map(|at| code(run.rows.row(at)));
@@ -58,21 +60,32 @@ impl<'a> Identified<'a> {
             };
             labels.push(Label { name, seed: *seed, value });
         }
-        Ok(Identified { labels })
+        Ok(Identified { labels, empty_is_absent: program.empty_is_absent })
+    }
+
+    /// What a hole's value adds to a key.
+    fn part_of_hole(&self, seed: u64, value: &str) -> SeriesKey {
+        if value.is_empty() && self.empty_is_absent {
+            return SeriesKey(0);
+        }
+        SeriesKey(0).with(seed, value)
     }
 
     fn each(&self, row: usize, mut found: impl FnMut(&str, u64, &str)) {
         let mut buffer = String::new();
         for label in &self.labels {
             let value = match &label.value {
-                Known::Same(value) => value,
-                Known::Values(values) => values.text(row, &mut buffer),
+                Known::Same(value) => Some(*value),
+                Known::Values(values) => Some(values.text(row, &mut buffer))
+                    .filter(|value| !(value.is_empty() && self.empty_is_absent)),
                 Known::Metadata { codes, values } => {
                     let code = codes.get(row).and_then(|code| code.checked_sub(1));
-                    code.and_then(|code| values.get(code as usize)).copied().unwrap_or_default()
+                    code.and_then(|code| values.get(code as usize)).copied()
                 }
             };
-            found(label.name, label.seed, value);
+            if let Some(value) = value {
+                found(label.name, label.seed, value);
+            }
         }
     }
 
@@ -86,7 +99,7 @@ impl<'a> Identified<'a> {
     pub fn labels(&self, row: usize) -> Labels {
         let mut pairs: Vec<(String, String)> = Vec::with_capacity(self.labels.len());
         self.each(row, |name, _, value| pairs.push((name.to_owned(), value.to_owned())));
-        Labels::from_pairs(pairs)
+        Labels::of_series(pairs)
     }
 
     pub fn groups(&self, rows: usize, mask: &Mask) -> Groups {
@@ -123,7 +136,7 @@ impl<'a> Identified<'a> {
                 }
                 Known::Values(Values::Dictionary { values, codes }) => {
                     let known: Vec<SeriesKey> =
-                        values.iter().map(|value| SeriesKey(0).with(label.seed, value)).collect();
+                        values.iter().map(|value| self.part_of_hole(label.seed, value)).collect();
                     for (key, code) in keys.iter_mut().zip(*codes) {
                         let one = known.get(usize::from(*code)).map_or(0, |key| key.0);
                         key.0 = key.0.wrapping_add(one);
@@ -141,7 +154,8 @@ impl<'a> Identified<'a> {
                     let mut buffer = String::new();
                     for (row, key) in keys.iter_mut().enumerate() {
                         if mask.at(row) == YES {
-                            *key = key.with(label.seed, values.text(row, &mut buffer));
+                            let one = self.part_of_hole(label.seed, values.text(row, &mut buffer));
+                            key.0 = key.0.wrapping_add(one.0);
                         }
                     }
                 }

@@ -264,7 +264,6 @@ fn compile(
     };
     program.identity = identity
         .into_iter()
-        .filter(|(_, source)| *source != Source::Empty)
         .map(|(name, source)| {
             let seed = xxh3_64(name.as_bytes());
             (name, seed, source)

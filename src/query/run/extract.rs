@@ -72,11 +72,8 @@ enum Identity {
 pub struct SeriesKey(pub u128);
 
 impl SeriesKey {
-    /// The key with one label more.
+    /// The key with one label more. An empty value is one.
     pub fn with(self, name_seed: u64, value: &str) -> SeriesKey {
-        if value.is_empty() {
-            return self;
-        }
         SeriesKey(self.0.wrapping_add(xxh3_128_with_seed(value.as_bytes(), name_seed)))
     }
 }

@@ -474,10 +474,12 @@ fn parts_are_read_once() {
 }
 
 /// What a row costs, by kind of query. For a look, in a release build:
-/// `cargo test --release --lib query::tests::columns::costs -- --ignored --nocapture`.
+/// `cargo test --release --lib query::tests::columns::costs -- --nocapture`, with STOCKADE_COSTS=1.
 #[test]
-#[ignore = "a measurement"]
 fn costs() {
+    if std::env::var_os("STOCKADE_COSTS").is_none() {
+        return;
+    }
     const ROWS: i64 = 200_000;
     let mut seed = 7_u64;
     let mut random = move |below: u64| {
