@@ -59,7 +59,7 @@ const PATHS: [&str; 8] = [
 ];
 
 /// Mean bytes of a line of this mix, for the pace of the clock.
-const LINE_BYTES_MEAN: u64 = 200;
+const LINE_BYTES_MEAN: u64 = 156;
 
 impl Generator {
     /// The span ends now; times advance evenly through it.
