@@ -4,7 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::block::{BlockBuf, Wanted};
 use super::deletes::Hidden;
@@ -44,6 +45,9 @@ pub(super) struct Repeats {
     /// its own and needs no look at lines.
     times: HashMap<(u64, usize), Box<[i64]>>,
     times_bytes: usize,
+    /// Hashes of the rows of blocks, for sources whose times are whole seconds: many rows have
+    /// one time then.
+    hashes: HashMap<(u64, usize), HashSet<u64>>,
     /// What times are read with.
     spare: Option<BlockBuf>,
     stored: Vec<u8>,
@@ -59,6 +63,10 @@ pub(super) struct Now<'a> {
     since_ns: i64,
 }
 
+fn row_hash(ts: Timestamp, line: &str) -> u64 {
+    xxh3_64_with_seed(line.as_bytes(), ts.0 as u64)
+}
+
 fn window_ns(shared: &Shared) -> i64 {
     i64::try_from(shared.options.thresholds.repeat_window.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -71,6 +79,7 @@ impl Repeats {
             blocks: Vec::new(),
             times: HashMap::new(),
             times_bytes: 0,
+            hashes: HashMap::new(),
             spare: None,
             stored: Vec::new(),
         }
@@ -183,6 +192,7 @@ impl Repeats {
 
     fn forget_times(&mut self) {
         self.times = HashMap::new();
+        self.hashes = HashMap::new();
         self.times_bytes = 0;
     }
 
@@ -216,6 +226,31 @@ impl Repeats {
         Ok(times.binary_search(&ts.0).is_ok())
     }
 
+    /// Whether a row of a block can be this one; says yes for nothing hardly ever.
+    fn has_row(
+        &mut self,
+        shared: &Shared,
+        part: &Part,
+        at: usize,
+        ts: Timestamp,
+        line: &str,
+    ) -> Result<bool, StoreError> {
+        let key = (part.info.id, at);
+        if !self.hashes.contains_key(&key) {
+            let Some(buffer) = self.block(shared, part, at)? else { return Ok(false) };
+            let rows = 0..buffer.rows();
+            let hashes: HashSet<u64> =
+                rows.map(|row| row_hash(buffer.ts(row), buffer.line(row))).collect();
+            if self.times_bytes > TIMES_BYTES_MAX {
+                self.forget_times();
+            }
+            self.times_bytes += hashes.capacity() * 9;
+            self.hashes.insert(key, hashes);
+        }
+        let hash = row_hash(ts, line);
+        Ok(self.hashes.get(&key).is_some_and(|hashes| hashes.contains(&hash)))
+    }
+
     fn part_holds(
         &mut self,
         shared: &Shared,
@@ -238,7 +273,9 @@ impl Repeats {
                 if run.stream != stream || ts < run.first || ts > run.last {
                     continue;
                 }
-                if !self.has_time(shared, part, at, rows.clone(), ts)? {
+                if !self.has_time(shared, part, at, rows.clone(), ts)?
+                    || !self.has_row(shared, part, at, ts, entry.line)?
+                {
                     continue;
                 }
                 let Some(buffer) = self.block(shared, part, at)? else { continue };
