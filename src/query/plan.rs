@@ -76,10 +76,7 @@ pub(super) type Group = Vec<Literal>;
 
 /// An and of ors of literals.
 fn required(filter: &LineFilter) -> Vec<Group> {
-    let mut operands = filter
-        .operands
-        .iter()
-        .filter(|operand| !matches!(operand, LineOperand::Text(text) if text.is_empty()));
+    let mut operands = filter.alternatives().into_iter();
     let (Some(first), others) = (operands.next(), operands) else { return Vec::new() };
     let mut groups = required_by(filter.op, first);
     for operand in others {
@@ -152,6 +149,8 @@ mod tests {
         check(vec![filter(LineOp::Contains, &["abc"])], &[&["abc"]], &[]);
         check(vec![filter(LineOp::Contains, &["abc", "de"])], &[&["abc", "de"]], &[]);
         check(vec![filter(LineOp::Contains, &["abc", "d"])], &[], &[]);
+        check(vec![filter(LineOp::Contains, &["abc", ""])], &[&["abc"]], &[]);
+        check(vec![filter(LineOp::Pattern, &["abc", ""])], &[], &[]);
         check(vec![filter(LineOp::NotContains, &["abc"])], &[], &[]);
         check(vec![filter(LineOp::Match, &["(?i)Timeout"])], &[], &[&["timeout"]]);
         check(vec![filter(LineOp::Match, &[".*"])], &[], &[]);

@@ -375,16 +375,6 @@ impl LineTest {
             LineOp::NotPattern => (LineOp::Pattern, true),
             op => (op, false),
         };
-        // As in `LineFilter`: beside others an empty operand does not count.
-        let several = syntax.operands.len() > 1 && !negated;
-        let is_blank = |operand: &LineOperand| {
-            several && matches!(operand, LineOperand::Text(text) if text.is_empty())
-        };
-        let mut operands: Vec<&LineOperand> =
-            syntax.operands.iter().filter(|operand| !is_blank(operand)).collect();
-        if operands.is_empty() {
-            operands = syntax.operands.iter().take(1).collect();
-        }
         let mut needle = |text: &str| {
             let known = needles.iter().position(|known| known == text);
             known.unwrap_or_else(|| {
@@ -392,7 +382,8 @@ impl LineTest {
                 needles.len() - 1
             })
         };
-        let alternatives = operands
+        let alternatives = syntax
+            .alternatives()
             .into_iter()
             .map(|operand| match (operand, op) {
                 (LineOperand::Text(text), LineOp::Contains) => Alternative::Contains(needle(text)),

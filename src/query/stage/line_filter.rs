@@ -28,18 +28,8 @@ impl LineFilter {
     pub fn compile(syntax: &Syntax) -> Result<Self, String> {
         let negated =
             matches!(syntax.op, LineOp::NotContains | LineOp::NotMatch | LineOp::NotPattern);
-        // In `|= "a" or ""` the empty operand does not count; alone it lets every line through.
-        // An empty pattern is no such thing: it matches the empty line.
-        let drops_blank = syntax.operands.len() > 1 && !negated && syntax.op != LineOp::Pattern;
-        let blank = |operand: &LineOperand| {
-            drops_blank && matches!(operand, LineOperand::Text(text) if text.is_empty())
-        };
-        let mut operands: Vec<&LineOperand> =
-            syntax.operands.iter().filter(|operand| !blank(operand)).collect();
-        if operands.is_empty() {
-            operands = syntax.operands.iter().take(1).collect();
-        }
-        let tests = operands
+        let tests = syntax
+            .alternatives()
             .into_iter()
             .map(|operand| match (operand, syntax.op) {
                 (LineOperand::Ip(pattern), LineOp::Contains | LineOp::NotContains) => {

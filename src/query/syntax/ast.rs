@@ -97,6 +97,20 @@ pub struct LineFilter {
     pub operands: Vec<LineOperand>,
 }
 
+impl LineFilter {
+    /// The operands that count; at least one. In `|= "a" or ""` the empty operand does not; alone
+    /// it lets every line through. An empty pattern is no such thing: it matches the empty line.
+    pub fn alternatives(&self) -> Vec<&LineOperand> {
+        let drops_blank =
+            self.operands.len() > 1 && matches!(self.op, LineOp::Contains | LineOp::Match);
+        let is_blank = |operand: &LineOperand| {
+            drops_blank && matches!(operand, LineOperand::Text(text) if text.is_empty())
+        };
+        let counted: Vec<_> = self.operands.iter().filter(|operand| !is_blank(operand)).collect();
+        if counted.is_empty() { self.operands.iter().take(1).collect() } else { counted }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineOperand {
     Text(String),

@@ -268,6 +268,7 @@ fn stages() -> impl Strategy<Value = String> {
         "|= \"\\\"status\\\":500,\"",
         "|= \"path=/a status=2\"",
         "|> \"<_>took<_>\"",
+        "|> \"\" or \"<_>took<_>\"",
         "|= ip(\"10.0.0.0/8\")",
         "|= \"\"",
         "|= \"ms msg\" |= \"job 7\"",
