@@ -2,35 +2,46 @@
 
 use parking_lot::Mutex;
 
-/// One bucket: refilled at `bytes_per_sec`, never above `burst_bytes`.
-#[derive(Debug)]
-pub struct RateLimiter {
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
+/// One bucket: refilled at so many bytes per second, never above its burst.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bucket {
     tokens: f64,
     at_ns: i64,
 }
 
-impl RateLimiter {
-    pub fn new(burst_bytes: f64, now_ns: i64) -> Self {
-        RateLimiter { state: Mutex::new(State { tokens: burst_bytes, at_ns: now_ns }) }
+impl Bucket {
+    pub fn full(burst_bytes: f64, now_ns: i64) -> Self {
+        Bucket { tokens: burst_bytes, at_ns: now_ns }
     }
 
     /// Takes `bytes` tokens if they are there. The rate is an argument so that a reload changes
     /// it without losing the bucket.
-    pub fn take(&self, bytes: usize, bytes_per_sec: f64, burst_bytes: f64, now_ns: i64) -> bool {
-        let mut state = self.state.lock();
-        let passed_secs = (now_ns - state.at_ns).max(0) as f64 / 1e9;
-        state.tokens = (state.tokens + passed_secs * bytes_per_sec).min(burst_bytes);
-        state.at_ns = now_ns;
-        if state.tokens < bytes as f64 {
-            return false;
+    pub fn take(&mut self, bytes: usize, bytes_per_sec: f64, burst_bytes: f64, now_ns: i64) -> bool {
+        let passed_secs = now_ns.saturating_sub(self.at_ns).max(0) as f64 / 1e9;
+        self.tokens = (self.tokens + passed_secs * bytes_per_sec).min(burst_bytes);
+        self.at_ns = now_ns;
+        let enough = self.tokens >= bytes as f64;
+        if enough {
+            self.tokens -= bytes as f64;
         }
-        state.tokens -= bytes as f64;
-        true
+        enough
+    }
+}
+
+/// A bucket that pushes share.
+#[derive(Debug)]
+pub struct RateLimiter {
+    bucket: Mutex<Bucket>,
+}
+
+impl RateLimiter {
+    pub fn new(burst_bytes: f64, now_ns: i64) -> Self {
+        RateLimiter { bucket: Mutex::new(Bucket::full(burst_bytes, now_ns)) }
+    }
+
+    /// See `Bucket::take`.
+    pub fn take(&self, bytes: usize, bytes_per_sec: f64, burst_bytes: f64, now_ns: i64) -> bool {
+        self.bucket.lock().take(bytes, bytes_per_sec, burst_bytes, now_ns)
     }
 }
 

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::Rejected;
+use super::rate::Bucket;
 use crate::model::{Entry, StreamBatch, StreamId};
 
 /// A stream counts as active for so long after its last entry, and up to twice as long.
@@ -17,13 +18,6 @@ pub struct StreamLimits {
     pub max_global_streams_per_user: usize,
     pub per_stream_rate_limit: f64,
     pub per_stream_rate_limit_burst: f64,
-}
-
-/// What a stream may still take in.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    tokens: f64,
-    at_ns: i64,
 }
 
 #[derive(Debug, Default)]
@@ -38,19 +32,6 @@ struct Tenant {
 #[derive(Debug, Default)]
 pub struct ActiveStreams {
     tenants: Mutex<HashMap<String, Tenant>>,
-}
-
-impl Bucket {
-    fn take(&mut self, bytes: usize, rate: f64, burst: f64, now_ns: i64) -> bool {
-        let passed_secs = now_ns.saturating_sub(self.at_ns).max(0) as f64 / 1e9;
-        self.tokens = (self.tokens + passed_secs * rate).min(burst);
-        self.at_ns = now_ns;
-        let enough = self.tokens >= bytes as f64;
-        if enough {
-            self.tokens -= bytes as f64;
-        }
-        enough
-    }
 }
 
 impl Tenant {
@@ -115,7 +96,7 @@ impl ActiveStreams {
         streams.retain(|stream| {
             let id = stream.labels.stream_id(tenant);
             let bytes = || stream.entries.iter().map(Entry::bytes).sum::<usize>();
-            let new = Bucket { tokens: burst, at_ns: now_ns };
+            let new = Bucket::full(burst, now_ns);
             let Some(bucket) = active.bucket(id, streams_max, new) else {
                 rejected.add(stream.entries.len(), bytes(), || {
                     format!(
