@@ -7,6 +7,7 @@ mod part_rows;
 mod plan;
 mod pool;
 mod share;
+mod sieve;
 mod streams;
 
 use std::collections::HashSet;
@@ -15,9 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::head_rows::HeadPlan;
 use self::part_rows::Buffers;
-use self::plan::PartPlan;
+use self::plan::{Asked, PartPlan};
 use super::deletes::Active;
-use super::part::{Clauses, Part};
+use super::part::Part;
 use super::read::{
     Flow, LogRead, Order, ReadError, RowSink, ScanRequest, ScanStats, StreamMeta, StreamStats,
 };
@@ -161,11 +162,11 @@ impl LogRead for Store {
         {
             return share::scan(&self.shared, request, sources, sink, fork, tally);
         }
-        let clauses = Clauses::new(&request.hints);
+        let asked = Asked::new(request);
         let spent = AtomicU64::new(0);
         let mut progress = Progress::new(request, sink, &mut tally, &spent);
         let mut buffers = self.shared.pool.take_buffers()?;
-        let walked = one_by_one(&self.shared, sources, &clauses, &mut progress, &mut buffers);
+        let walked = one_by_one(&self.shared, sources, &asked, &mut progress, &mut buffers);
         self.shared.pool.give_buffers(buffers);
         walked.map(|_| tally.finish())
     }
@@ -174,7 +175,7 @@ impl LogRead for Store {
 fn one_by_one(
     shared: &Shared,
     sources: Vec<Source>,
-    clauses: &Clauses,
+    asked: &Asked,
     progress: &mut Progress<'_>,
     buffers: &mut Buffers,
 ) -> Result<Flow, ReadError> {
@@ -194,7 +195,7 @@ fn one_by_one(
                     progress.stats.parts_pruned += 1;
                     continue;
                 }
-                let plan = PartPlan::new(shared, &part, hidden, clauses, progress.request)?;
+                let plan = PartPlan::new(shared, &part, hidden, asked, progress.request)?;
                 if one_part(shared, &plan, progress, buffers)? == Flow::Stop {
                     return Ok(Flow::Stop);
                 }

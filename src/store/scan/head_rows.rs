@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
+use super::sieve::Sieve;
 use super::{Progress, matches};
 use crate::model::Timestamp;
 use crate::store::head::{EntryRef, Head, StreamRows};
@@ -47,9 +48,12 @@ pub(super) struct HeadPlan {
 
 impl HeadPlan {
     pub fn new(head: &Head, request: &ScanRequest) -> HeadPlan {
-        let streams = head.rows(request.range, &|tenant, meta| {
+        let mut streams = head.rows(request.range, &|tenant, meta| {
             matches(&request.tenant, &request.matchers, tenant, meta)
         });
+        if let Some(sieve) = Sieve::new(&request.hints) {
+            sieve.keep(&mut streams, head.totals().entries);
+        }
         let mut pieces = Vec::new();
         for (at, stream) in streams.iter().enumerate() {
             let rows = stream.refs.len();

@@ -10,7 +10,7 @@ use crate::store::block::{BlockBuf, BuiltLines, Wanted};
 use crate::store::deletes::Hiding;
 use crate::store::error::StoreError;
 use crate::store::part::{BlockRow, Opened, StreamRow};
-use crate::store::read::{Column, Flow, ReadError, Rows, Shape, Shaped};
+use crate::store::read::{Column, Flow, ReadError, Rows, Seek, Shape, Shaped};
 use crate::store::store::Shared;
 
 /// Buffers that live as long as a scan.
@@ -113,6 +113,14 @@ impl Shaped for BlockRows<'_> {
     }
     fn column(&self, shape: usize, hole: usize) -> Result<Column<'_>, ReadError> {
         self.checked(self.block.column(shape, hole))
+    }
+    fn seek(
+        &self,
+        shape: usize,
+        hole: usize,
+        question: Seek<'_>,
+    ) -> Result<Option<Vec<u32>>, ReadError> {
+        self.checked(self.block.seek(shape, hole, question))
     }
     fn line_into(&self, row: usize, out: &mut String) -> Result<(), ReadError> {
         let mut line = self.scratch.take();

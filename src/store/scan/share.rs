@@ -15,10 +15,10 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::head_rows::HeadPlan;
 use super::part_rows::{self, Buffers};
-use super::plan::{PartPlan, WantedBlock};
+use super::plan::{Asked, PartPlan, WantedBlock};
 use super::{Progress, Source, Tally};
 use crate::store::deletes::Active;
-use crate::store::part::{Clauses, Part};
+use crate::store::part::Part;
 use crate::store::read::{Flow, ForkedSink, ReadError, RowSink, ScanRequest, ScanStats};
 use crate::store::store::Shared;
 
@@ -102,7 +102,7 @@ enum Done {
 pub(super) struct Job {
     shared: Arc<Shared>,
     request: ScanRequest,
-    clauses: Clauses,
+    asked: Asked,
     spent: AtomicU64,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -152,7 +152,7 @@ pub(super) fn scan(
     let job = Arc::new(Job {
         shared: shared.clone(),
         request: request.clone(),
-        clauses: Clauses::new(&request.hints),
+        asked: Asked::new(request),
         spent,
         queue: Mutex::new(queue),
         changed: Condvar::new(),
@@ -380,8 +380,7 @@ impl Job {
                 if self.request.cancel.is_cancelled() {
                     return Err(ReadError::Cancelled);
                 }
-                let plan =
-                    PartPlan::new(&self.shared, &part, hidden, &self.clauses, &self.request)?;
+                let plan = PartPlan::new(&self.shared, &part, hidden, &self.asked, &self.request)?;
                 return Ok(Done::Plan(place, plan));
             }
             Work::Rows(group, task, fork) => (group, task, fork),
