@@ -282,13 +282,10 @@ pub trait ForkedSink: RowSink + Send {
     fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send>;
 }
 
-/// Names the content of a part for good: an equal key means equal rows.
+/// Names the content of a part for good: an equal key means equal rows. A part of which rows are
+/// hidden by a delete request is not named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PartKey {
-    pub part: u64,
-    /// Grows when rows of it are hidden by a delete request.
-    pub generation: u64,
-}
+pub struct PartKey(pub u64);
 
 /// What a scan cost; shown in query statistics and explanations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

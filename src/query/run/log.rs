@@ -14,6 +14,7 @@ use crate::store::read::{Flow, Order, ReadError, RowSink, Rows, ScanRequest, Sha
 
 use super::context::Context;
 use super::extract::Metadata;
+use super::placed::{Place, Placed};
 
 /// Which end of the time range is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,35 +109,6 @@ pub fn log_row(row: &Row<'_>) -> LogRow {
     }
 }
 
-/// A place in the result: the smallest comes first. Blocks and rows are negated for backward
-/// queries, so that of equal times the one that came last is first.
-type Place = (i128, i64, i64);
-
-struct Kept {
-    place: Place,
-    row: LogRow,
-}
-
-impl PartialEq for Kept {
-    fn eq(&self, other: &Self) -> bool {
-        self.place == other.place
-    }
-}
-
-impl Eq for Kept {}
-
-impl PartialOrd for Kept {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Kept {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place.cmp(&other.place)
-    }
-}
-
 struct Newest {
     worker: Worker,
     /// The stages as columns see them, to leave out lines that cannot pass.
@@ -148,7 +120,7 @@ struct Newest {
     limit: usize,
     direction: Direction,
     /// The worst of the kept lines is on top.
-    heap: BinaryHeap<Kept>,
+    heap: BinaryHeap<Placed<LogRow>>,
     block: i64,
     matched: u64,
     deadline: Option<Instant>,
@@ -203,7 +175,7 @@ impl Newest {
             if self.heap.len() >= self.limit {
                 self.heap.pop();
             }
-            self.heap.push(Kept { place, row });
+            self.heap.push(Placed { place, row });
         }
         Ok(())
     }
