@@ -246,6 +246,11 @@ pub trait RowSink {
         let _ = (first, last);
         true
     }
+    /// Told before the rows of a block, with its place in the order of the request: of rows with
+    /// equal times that tells which is nearer. Forks see some of the blocks only.
+    fn block(&mut self, place: u64) {
+        let _ = place;
+    }
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError>;
 
     /// An empty sink that takes a share of the blocks on another thread; `None` when rows must

@@ -68,6 +68,8 @@ struct Progress<'a> {
     streams: &'a mut HashSet<StreamId>,
     /// Bytes of line that all threads of the scan have read.
     spent: &'a AtomicU64,
+    /// Blocks handed over, where one follows the other.
+    blocks: u64,
 }
 
 impl<'a> Progress<'a> {
@@ -77,7 +79,8 @@ impl<'a> Progress<'a> {
         tally: &'a mut Tally,
         spent: &'a AtomicU64,
     ) -> Progress<'a> {
-        Progress { request, sink, stats: &mut tally.stats, streams: &mut tally.streams, spent }
+        let Tally { stats, streams } = tally;
+        Progress { request, sink, stats, streams, spent, blocks: 0 }
     }
 
     fn check_cancel(&self) -> Result<(), ReadError> {
@@ -89,6 +92,12 @@ impl<'a> Progress<'a> {
         let range = self.request.range;
         let end = Timestamp(range.end.0.saturating_sub(1));
         self.sink.wants(first.max(range.start), last.min(end))
+    }
+
+    /// The next block in the order of the request is handed over.
+    fn next_block(&mut self) {
+        self.blocks += 1;
+        self.sink.block(self.blocks);
     }
 
     fn spend(&mut self, bytes: u64) -> Result<(), ReadError> {
@@ -185,6 +194,7 @@ fn one_by_one(
             Source::Head(unit) => {
                 let plan = HeadPlan::new(&unit.head, progress.request);
                 for at in 0..plan.pieces.len() {
+                    progress.next_block();
                     if plan.scan_piece(at, progress)? == Flow::Stop {
                         return Ok(Flow::Stop);
                     }
@@ -239,6 +249,7 @@ fn blocks_of(
             complete = false;
             continue;
         }
+        progress.next_block();
         if part_rows::scan_block(shared, plan, *block, progress, buffers)? == Flow::Stop {
             return Ok((Flow::Stop, false));
         }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -17,20 +17,32 @@ use super::head_rows::HeadPlan;
 use super::part_rows::{self, Buffers};
 use super::plan::{Asked, PartPlan, WantedBlock};
 use super::{Progress, Source, Tally};
+use crate::model::Timestamp;
 use crate::store::deletes::Active;
 use crate::store::part::Part;
-use crate::store::read::{Flow, ForkedSink, ReadError, RowSink, ScanRequest, ScanStats};
+use crate::store::read::{Flow, ForkedSink, Order, ReadError, RowSink, ScanRequest, ScanStats};
 use crate::store::store::Shared;
 
 /// Parts that are planned before their turn, for each worker.
 const AHEAD: usize = 4;
+/// The same where those that come first may make the others needless.
+const AHEAD_IN_ORDER: usize = 1;
+/// Places of blocks in the order of the request begin here, those of heads that come before or
+/// behind all parts below or above.
+const FIRST_BLOCK: u64 = 1 << 32;
+const BEHIND_BLOCKS: u64 = 1 << 36;
 /// A helper looks so often, in blocks, whether another scan has waited for it.
 const TURN: usize = 8;
 
-#[derive(Clone)]
-enum Task {
+enum Rows {
     Head(Arc<HeadPlan>, usize),
     Block(Arc<PartPlan>, WantedBlock),
+}
+
+/// Rows, and their place in the order of the request.
+struct Task {
+    place: u64,
+    rows: Rows,
 }
 
 struct Fork {
@@ -75,8 +87,10 @@ struct Queue {
     groups: [Group; 2],
     unplanned: VecDeque<(usize, Arc<Part>, Vec<Arc<Active>>)>,
     planning: usize,
-    /// By place of the part.
-    plans: BTreeMap<usize, PartPlan>,
+    /// By place of the part; `None` for one that nobody wants any more.
+    plans: BTreeMap<usize, Option<PartPlan>>,
+    /// Asked whether a part is still wanted, where the order makes a difference.
+    probe: Option<Box<dyn ForkedSink>>,
     /// Helpers that are here or asked for.
     helpers: usize,
     error: Option<ReadError>,
@@ -95,7 +109,7 @@ enum Work {
 }
 
 enum Done {
-    Plan(usize, PartPlan),
+    Plan(usize, Option<PartPlan>),
     Rows { group: usize, fork: Fork, flow: Flow, left_out: bool },
 }
 
@@ -104,6 +118,7 @@ pub(super) struct Job {
     request: ScanRequest,
     asked: Asked,
     spent: AtomicU64,
+    blocks: AtomicU64,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -131,12 +146,15 @@ pub(super) fn scan(
     let mut progress = Progress::new(request, sink, &mut tally, &spent);
     progress.check_cancel()?;
     let mut parts = 0;
+    let mut of_heads = if request.order == Order::OldestFirst { BEHIND_BLOCKS } else { 0 };
     for source in sources {
         match source {
             Source::Head(unit) => {
                 let plan = Arc::new(HeadPlan::new(&unit.head, request));
-                let pieces = (0..plan.pieces.len()).map(|at| Task::Head(plan.clone(), at));
-                queue.groups[LOOSE].tasks.extend(pieces);
+                let pieces = (of_heads..).zip(0..plan.pieces.len());
+                let task = |(place, at)| Task { place, rows: Rows::Head(plan.clone(), at) };
+                queue.groups[LOOSE].tasks.extend(pieces.map(task));
+                of_heads += plan.pieces.len() as u64;
             }
             Source::Part(part, hidden) if progress.wants(part.first(), part.last()) => {
                 queue.unplanned.push_back((parts, part, hidden));
@@ -148,12 +166,14 @@ pub(super) fn scan(
     let workers = shared.pool.workers();
     let mut forks = vec![fork];
     forks.extend((1..workers).map_while(|_| sink.fork()));
+    queue.probe = if request.order == Order::Any { None } else { sink.fork() };
     queue.groups[LOOSE].give(forks);
     let job = Arc::new(Job {
         shared: shared.clone(),
         request: request.clone(),
         asked: Asked::new(request),
         spent,
+        blocks: AtomicU64::new(FIRST_BLOCK),
         queue: Mutex::new(queue),
         changed: Condvar::new(),
     });
@@ -184,6 +204,10 @@ impl Job {
             })?;
             // The scan was stopped by a fork.
             let Some(plan) = plan else { break };
+            let Some(plan) = plan else {
+                tally.stats.parts_pruned += 1;
+                continue;
+            };
             plan.note(&mut tally.stats);
             // Of so few blocks not every thread would have one.
             if plan.whole && plan.blocks.len() >= 2 * self.shared.pool.workers() {
@@ -231,7 +255,12 @@ impl Job {
 
     fn add_tasks(self: &Arc<Self>, group: usize, plan: PartPlan) {
         let plan = Arc::new(plan);
-        let tasks = plan.blocks.iter().map(|block| Task::Block(plan.clone(), *block));
+        let first = self.blocks.fetch_add(plan.blocks.len() as u64, Ordering::Relaxed);
+        let block = |(place, block): (u64, &WantedBlock)| Task {
+            place,
+            rows: Rows::Block(plan.clone(), *block),
+        };
+        let tasks = (first..).zip(&plan.blocks).map(block);
         self.queue.lock().groups[group].tasks.extend(tasks);
         self.changed.notify_all();
         self.ask_for_help();
@@ -288,7 +317,7 @@ impl Job {
             if done(&mut queue) || queue.over {
                 return Ok(());
             }
-            match take(&mut queue, self.shared.pool.workers()) {
+            match self.take(&mut queue) {
                 Some(work) => queue = self.step(queue, work, buffers),
                 None => self.changed.wait(&mut queue),
             }
@@ -304,7 +333,7 @@ impl Job {
             if queue.over {
                 break false;
             }
-            match take(&mut queue, self.shared.pool.workers()) {
+            match self.take(&mut queue) {
                 Some(work) => {
                     queue = self.step(queue, work, &mut buffers);
                     steps += 1;
@@ -381,7 +410,7 @@ impl Job {
                     return Err(ReadError::Cancelled);
                 }
                 let plan = PartPlan::new(&self.shared, &part, hidden, &self.asked, &self.request)?;
-                return Ok(Done::Plan(place, plan));
+                return Ok(Done::Plan(place, Some(plan)));
             }
             Work::Rows(group, task, fork) => (group, task, fork),
         };
@@ -389,20 +418,52 @@ impl Job {
         let Fork { sink, tally, .. } = &mut fork;
         let mut progress = Progress::new(&self.request, &mut **sink, tally, &self.spent);
         let mut left_out = false;
-        let flow = match task {
-            Task::Head(plan, at) => plan.scan_piece(at, &mut progress)?,
-            Task::Block(_, block) if !progress.wants(block.first, block.last) => {
+        progress.sink.block(task.place);
+        let flow = match task.rows {
+            Rows::Head(plan, at) => plan.scan_piece(at, &mut progress)?,
+            Rows::Block(_, block) if !progress.wants(block.first, block.last) => {
                 progress.check_cancel()?;
                 progress.stats.blocks_pruned += 1;
                 left_out = true;
                 Flow::Continue
             }
-            Task::Block(plan, block) => {
+            Rows::Block(plan, block) => {
                 let buffers = buffers_of(buffers, &self.shared)?;
                 part_rows::scan_block(&self.shared, &plan, block, &mut progress, buffers)?
             }
         };
         Ok(Done::Rows { group, fork, flow, left_out })
+    }
+
+    /// Rows first, so that a part that has begun comes to its end.
+    fn take(&self, queue: &mut Queue) -> Option<Work> {
+        for (at, group) in queue.groups.iter_mut().enumerate() {
+            if !group.tasks.is_empty()
+                && let Some(fork) = group.idle.pop()
+                && let Some(task) = group.tasks.pop_front()
+            {
+                group.running += 1;
+                return Some(Work::Rows(at, task, fork));
+            }
+        }
+        let ahead = if queue.probe.is_some() { AHEAD_IN_ORDER } else { AHEAD };
+        while queue.plans.len() + queue.planning < ahead * self.shared.pool.workers() {
+            let (place, part, hidden) = queue.unplanned.pop_front()?;
+            if self.is_wanted(queue, &part) {
+                queue.planning += 1;
+                return Some(Work::Plan(place, part, hidden));
+            }
+            queue.plans.insert(place, None);
+            self.changed.notify_all();
+        }
+        None
+    }
+
+    fn is_wanted(&self, queue: &mut Queue, part: &Part) -> bool {
+        let range = self.request.range;
+        let end = Timestamp(range.end.0.saturating_sub(1));
+        let (first, last) = (part.first().max(range.start), part.last().min(end));
+        queue.probe.as_mut().is_none_or(|probe| probe.wants(first, last))
     }
 }
 
@@ -414,23 +475,4 @@ fn buffers_of<'a>(
         Some(buffers) => Ok(buffers),
         none => Ok(none.insert(shared.pool.take_buffers()?)),
     }
-}
-
-/// Rows first, so that a part that has begun comes to its end.
-fn take(queue: &mut Queue, workers: usize) -> Option<Work> {
-    for (at, group) in queue.groups.iter_mut().enumerate() {
-        if !group.tasks.is_empty()
-            && let Some(fork) = group.idle.pop()
-            && let Some(task) = group.tasks.pop_front()
-        {
-            group.running += 1;
-            return Some(Work::Rows(at, task, fork));
-        }
-    }
-    if queue.plans.len() + queue.planning >= AHEAD * workers {
-        return None;
-    }
-    let (place, part, hidden) = queue.unplanned.pop_front()?;
-    queue.planning += 1;
-    Some(Work::Plan(place, part, hidden))
 }
