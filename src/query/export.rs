@@ -14,7 +14,7 @@ use super::engine::{Engine, QueryContext};
 use super::error::QueryError;
 use super::plan;
 use super::result::{LogRow, QueryStats};
-use super::run::log::{Direction, compile, log_row};
+use super::run::log::{Direction, arrival_key, compile, log_row};
 use super::run::placed::{Place, Placed};
 use super::stage::Worker;
 use super::syntax::LogExpr;
@@ -137,7 +137,8 @@ impl Engine {
             heap: BinaryHeap::new(),
             bytes: 0,
             cut: None,
-            block: 0,
+            arrival: 0,
+            runs: 0,
             matched: 0,
             deadline: running.deadline,
             late: false,
@@ -230,7 +231,9 @@ struct Collected {
     bytes: usize,
     /// The nearest time of a line that had no room: nothing at it or behind it is kept.
     cut: Option<i128>,
-    block: i64,
+    /// Of the block at hand, and how many runs of it there were.
+    arrival: i128,
+    runs: i64,
     matched: u64,
     deadline: Option<Instant>,
     late: bool,
@@ -281,7 +284,12 @@ impl RowSink for Collected {
             Direction::Forward => first,
             Direction::Backward => last,
         };
-        self.has_room((self.time_key(nearest), i64::MIN, i64::MIN))
+        self.has_room((self.time_key(nearest), i128::MIN, i64::MIN, i64::MIN))
+    }
+
+    fn block(&mut self, arrival: u64) {
+        self.runs = 0;
+        self.arrival = arrival_key(self.direction, arrival);
     }
 
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
@@ -289,7 +297,7 @@ impl RowSink for Collected {
             return Ok(Flow::Continue);
         }
         self.worker.set_stream(&stream.labels);
-        self.block += 1;
+        self.runs += 1;
         for seen in 0..rows.len() {
             if seen % ROWS_PER_LOOK == 0 && self.deadline.is_some_and(|at| Instant::now() > at) {
                 self.late = true;
@@ -300,7 +308,8 @@ impl RowSink for Collected {
                 Direction::Backward => (rows.len() - 1 - seen, seen),
             };
             let ts = rows.ts(at);
-            let place = (self.time_key(ts), self.block, i64::try_from(order).unwrap_or(i64::MAX));
+            let row = i64::try_from(order).unwrap_or(i64::MAX);
+            let place = (self.time_key(ts), self.arrival, self.runs, row);
             // Rows of a block are in order: behind one that is too far all are.
             if !self.has_room(place) {
                 break;

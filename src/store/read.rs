@@ -246,10 +246,10 @@ pub trait RowSink {
         let _ = (first, last);
         true
     }
-    /// Told before the rows of a block, with its place in the order of the request: of rows with
-    /// equal times that tells which is nearer. Forks see some of the blocks only.
-    fn block(&mut self, place: u64) {
-        let _ = place;
+    /// Told before the rows of a block or of a piece of a head: what came in later has a larger
+    /// number, so of equal times in one stream this tells which row is behind the other.
+    fn block(&mut self, arrival: u64) {
+        let _ = arrival;
     }
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError>;
 

@@ -68,8 +68,6 @@ struct Progress<'a> {
     streams: &'a mut HashSet<StreamId>,
     /// Bytes of line that all threads of the scan have read.
     spent: &'a AtomicU64,
-    /// Blocks handed over, where one follows the other.
-    blocks: u64,
 }
 
 impl<'a> Progress<'a> {
@@ -79,8 +77,7 @@ impl<'a> Progress<'a> {
         tally: &'a mut Tally,
         spent: &'a AtomicU64,
     ) -> Progress<'a> {
-        let Tally { stats, streams } = tally;
-        Progress { request, sink, stats, streams, spent, blocks: 0 }
+        Progress { request, sink, stats: &mut tally.stats, streams: &mut tally.streams, spent }
     }
 
     fn check_cancel(&self) -> Result<(), ReadError> {
@@ -92,12 +89,6 @@ impl<'a> Progress<'a> {
         let range = self.request.range;
         let end = Timestamp(range.end.0.saturating_sub(1));
         self.sink.wants(first.max(range.start), last.min(end))
-    }
-
-    /// The next block in the order of the request is handed over.
-    fn next_block(&mut self) {
-        self.blocks += 1;
-        self.sink.block(self.blocks);
     }
 
     fn spend(&mut self, bytes: u64) -> Result<(), ReadError> {
@@ -122,7 +113,8 @@ fn matches(tenant: &str, matchers: &[Matcher], of_tenant: &str, meta: &StreamMet
 }
 
 enum Source {
-    Head(Arc<HeadUnit>),
+    /// A head, and how many there are before it.
+    Head(Arc<HeadUnit>, u64),
     /// A part, and delete requests that may hide rows of it.
     Part(Arc<Part>, Vec<Arc<Active>>),
 }
@@ -137,17 +129,20 @@ fn sources(shared: &Shared, request: &ScanRequest, stats: &mut ScanStats) -> Vec
     let of_part = |part: &Arc<Part>| {
         Source::Part(part.clone(), snapshot.hidden.concerning(&part.info, &request.tenant))
     };
+    let heads: Vec<Arc<HeadUnit>> = snapshot.heads().cloned().collect();
+    let heads = (0..).zip(heads).map(|(at, unit)| Source::Head(unit, at));
+    let heads = heads.collect::<Vec<_>>().into_iter();
     let mut sources: Vec<Source> = Vec::with_capacity(parts.len() + 3);
     match request.order {
         Order::Any | Order::NewestFirst => {
-            sources.extend(snapshot.heads().rev().cloned().map(Source::Head));
+            sources.extend(heads.rev());
             parts.sort_by_key(|part| std::cmp::Reverse(part.last()));
             sources.extend(parts.into_iter().map(of_part));
         }
         Order::OldestFirst => {
             parts.sort_by_key(|part| part.first());
             sources.extend(parts.into_iter().map(of_part));
-            sources.extend(snapshot.heads().cloned().map(Source::Head));
+            sources.extend(heads);
         }
     }
     sources
@@ -191,10 +186,9 @@ fn one_by_one(
     for source in sources {
         progress.check_cancel()?;
         match source {
-            Source::Head(unit) => {
-                let plan = HeadPlan::new(&unit.head, progress.request);
+            Source::Head(unit, heads_before) => {
+                let plan = HeadPlan::new(&unit.head, heads_before, progress.request);
                 for at in 0..plan.pieces.len() {
-                    progress.next_block();
                     if plan.scan_piece(at, progress)? == Flow::Stop {
                         return Ok(Flow::Stop);
                     }
@@ -249,7 +243,6 @@ fn blocks_of(
             complete = false;
             continue;
         }
-        progress.next_block();
         if part_rows::scan_block(shared, plan, *block, progress, buffers)? == Flow::Stop {
             return Ok((Flow::Stop, false));
         }

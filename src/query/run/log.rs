@@ -116,17 +116,24 @@ struct Newest {
     heap: BinaryHeap<Placed<LogRow>>,
     /// Some fork has as many lines as are wanted up to this distance: none behind it matters.
     bound: Arc<AtomicI64>,
-    block: i64,
+    /// Of the block at hand, and how many runs of it there were.
+    arrival: i128,
+    runs: i64,
     matched: u64,
     deadline: Option<Instant>,
     late: bool,
 }
 
+/// For `Place`.
+pub fn arrival_key(direction: Direction, arrival: u64) -> i128 {
+    match direction {
+        Direction::Forward => i128::from(arrival),
+        Direction::Backward => -i128::from(arrival),
+    }
+}
+
 /// Rows between two looks at the clock.
 const ROWS_PER_LOOK: usize = 1024;
-
-/// Runs of a block are told apart by so many bits.
-const RUN_BITS: u32 = 24;
 
 impl Newest {
     fn new(
@@ -149,7 +156,8 @@ impl Newest {
             direction,
             heap: BinaryHeap::new(),
             bound: Arc::clone(bound),
-            block: 0,
+            arrival: 0,
+            runs: 0,
             matched: 0,
             deadline,
             late: false,
@@ -196,10 +204,8 @@ impl Newest {
     /// Where a row would stand in the result.
     fn place(&self, ts: Timestamp, at: usize) -> Place {
         let row = i64::try_from(at).unwrap_or(i64::MAX);
-        // Blocks come in the direction of the query, so of equal times the block that came
-        // first is nearer, whatever the direction.
         let row = if self.direction == Direction::Forward { row } else { -row };
-        (self.time_key(ts), self.block, row)
+        (self.time_key(ts), self.arrival, self.runs, row)
     }
 
     fn row(
@@ -276,15 +282,17 @@ impl RowSink for Newest {
             Direction::Forward => first,
             Direction::Backward => last,
         };
-        self.is_within_bound(nearest) && self.has_room((self.time_key(nearest), i64::MIN, i64::MIN))
+        self.is_within_bound(nearest)
+            && self.has_room((self.time_key(nearest), i128::MIN, i64::MIN, i64::MIN))
     }
 
-    fn block(&mut self, place: u64) {
-        self.block = i64::try_from(place << RUN_BITS).unwrap_or(i64::MAX);
+    fn block(&mut self, arrival: u64) {
+        self.runs = 0;
+        self.arrival = arrival_key(self.direction, arrival);
     }
 
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
-        self.block += 1;
+        self.runs += 1;
         let nearest = match self.direction {
             Direction::Forward => 0,
             Direction::Backward => rows.len().saturating_sub(1),

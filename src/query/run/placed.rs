@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-/// The smallest comes first: time, block, row. Times are negated for backward queries, rows too,
-/// so that of equal times the one that came last is first.
-pub type Place = (i128, i64, i64);
+/// The smallest comes first: time, arrival of the block, rows handed over before, row. All but
+/// the third are negated for backward queries, so that of equal times the one that came last is
+/// first.
+pub type Place = (i128, i128, i64, i64);
 
 /// Compares by place alone.
 #[derive(Debug)]

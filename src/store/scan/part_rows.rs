@@ -161,6 +161,7 @@ pub(super) fn scan_block(
         .read_block(block, columns, &mut buffers.stored, &mut buffers.block)
         .map_err(|error| shared.note_fault(&plan.part, error))?;
     progress.stats.blocks += 1;
+    progress.sink.block(plan.arrival(wanted));
     block_rows(plan, block, progress, &buffers.block).map_err(|fault| match fault {
         Fault::Read(error) => error,
         Fault::Store(error) => shared.note_fault(&plan.part, error),

@@ -13,6 +13,9 @@ use crate::store::part::{BlockSet, Clauses, Opened, Part, RunRow, StreamRow};
 use crate::store::read::{Order, ReadError, ScanRequest, ScanStats};
 use crate::store::store::Shared;
 
+/// Numbers of arrival tell so many blocks of a part apart.
+const BLOCK_BITS: u32 = 20;
+
 /// A block to read, and the first and last time in it of what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WantedBlock {
@@ -100,6 +103,11 @@ impl PartPlan {
     /// What is hidden, for one thread; `None` when nothing can be.
     pub fn hiding(&self) -> Option<Hiding> {
         Hiding::new(self.hidden.iter().cloned())
+    }
+
+    /// For `RowSink::block`.
+    pub fn arrival(&self, block: WantedBlock) -> u64 {
+        (self.part.info.order << BLOCK_BITS) + block.at as u64
     }
 
     /// Counts what need not be read.

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -27,22 +27,12 @@ use crate::store::store::Shared;
 const AHEAD: usize = 4;
 /// The same where those that come first may make the others needless.
 const AHEAD_IN_ORDER: usize = 1;
-/// Places of blocks in the order of the request begin here, those of heads that come before or
-/// behind all parts below or above.
-const FIRST_BLOCK: u64 = 1 << 32;
-const BEHIND_BLOCKS: u64 = 1 << 36;
 /// A helper looks so often, in blocks, whether another scan has waited for it.
 const TURN: usize = 8;
 
-enum Rows {
+enum Task {
     Head(Arc<HeadPlan>, usize),
     Block(Arc<PartPlan>, WantedBlock),
-}
-
-/// Rows, and their place in the order of the request.
-struct Task {
-    place: u64,
-    rows: Rows,
 }
 
 struct Fork {
@@ -105,6 +95,8 @@ impl Queue {
 
 enum Work {
     Plan(usize, Arc<Part>, Vec<Arc<Active>>),
+    /// A part that nobody wants any more.
+    LeaveOut(usize),
     Rows(usize, Task, Fork),
 }
 
@@ -118,7 +110,6 @@ pub(super) struct Job {
     request: ScanRequest,
     asked: Asked,
     spent: AtomicU64,
-    blocks: AtomicU64,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -146,15 +137,12 @@ pub(super) fn scan(
     let mut progress = Progress::new(request, sink, &mut tally, &spent);
     progress.check_cancel()?;
     let mut parts = 0;
-    let mut of_heads = if request.order == Order::OldestFirst { BEHIND_BLOCKS } else { 0 };
     for source in sources {
         match source {
-            Source::Head(unit) => {
-                let plan = Arc::new(HeadPlan::new(&unit.head, request));
-                let pieces = (of_heads..).zip(0..plan.pieces.len());
-                let task = |(place, at)| Task { place, rows: Rows::Head(plan.clone(), at) };
-                queue.groups[LOOSE].tasks.extend(pieces.map(task));
-                of_heads += plan.pieces.len() as u64;
+            Source::Head(unit, heads_before) => {
+                let plan = Arc::new(HeadPlan::new(&unit.head, heads_before, request));
+                let pieces = (0..plan.pieces.len()).map(|at| Task::Head(plan.clone(), at));
+                queue.groups[LOOSE].tasks.extend(pieces);
             }
             Source::Part(part, hidden) if progress.wants(part.first(), part.last()) => {
                 queue.unplanned.push_back((parts, part, hidden));
@@ -173,7 +161,6 @@ pub(super) fn scan(
         request: request.clone(),
         asked: Asked::new(request),
         spent,
-        blocks: AtomicU64::new(FIRST_BLOCK),
         queue: Mutex::new(queue),
         changed: Condvar::new(),
     });
@@ -255,12 +242,7 @@ impl Job {
 
     fn add_tasks(self: &Arc<Self>, group: usize, plan: PartPlan) {
         let plan = Arc::new(plan);
-        let first = self.blocks.fetch_add(plan.blocks.len() as u64, Ordering::Relaxed);
-        let block = |(place, block): (u64, &WantedBlock)| Task {
-            place,
-            rows: Rows::Block(plan.clone(), *block),
-        };
-        let tasks = (first..).zip(&plan.blocks).map(block);
+        let tasks = plan.blocks.iter().map(|block| Task::Block(plan.clone(), *block));
         self.queue.lock().groups[group].tasks.extend(tasks);
         self.changed.notify_all();
         self.ask_for_help();
@@ -363,7 +345,7 @@ impl Job {
     ) -> MutexGuard<'q, Queue> {
         drop(queue);
         let group = match &work {
-            Work::Plan(..) => None,
+            Work::Plan(..) | Work::LeaveOut(_) => None,
             Work::Rows(group, ..) => Some(*group),
         };
         let ran = catch_unwind(AssertUnwindSafe(|| self.run(work, buffers)));
@@ -412,22 +394,22 @@ impl Job {
                 let plan = PartPlan::new(&self.shared, &part, hidden, &self.asked, &self.request)?;
                 return Ok(Done::Plan(place, Some(plan)));
             }
+            Work::LeaveOut(place) => return Ok(Done::Plan(place, None)),
             Work::Rows(group, task, fork) => (group, task, fork),
         };
         fork.used = true;
         let Fork { sink, tally, .. } = &mut fork;
         let mut progress = Progress::new(&self.request, &mut **sink, tally, &self.spent);
         let mut left_out = false;
-        progress.sink.block(task.place);
-        let flow = match task.rows {
-            Rows::Head(plan, at) => plan.scan_piece(at, &mut progress)?,
-            Rows::Block(_, block) if !progress.wants(block.first, block.last) => {
+        let flow = match task {
+            Task::Head(plan, at) => plan.scan_piece(at, &mut progress)?,
+            Task::Block(_, block) if !progress.wants(block.first, block.last) => {
                 progress.check_cancel()?;
                 progress.stats.blocks_pruned += 1;
                 left_out = true;
                 Flow::Continue
             }
-            Rows::Block(plan, block) => {
+            Task::Block(plan, block) => {
                 let buffers = buffers_of(buffers, &self.shared)?;
                 part_rows::scan_block(&self.shared, &plan, block, &mut progress, buffers)?
             }
@@ -447,16 +429,13 @@ impl Job {
             }
         }
         let ahead = if queue.probe.is_some() { AHEAD_IN_ORDER } else { AHEAD };
-        while queue.plans.len() + queue.planning < ahead * self.shared.pool.workers() {
-            let (place, part, hidden) = queue.unplanned.pop_front()?;
-            if self.is_wanted(queue, &part) {
-                queue.planning += 1;
-                return Some(Work::Plan(place, part, hidden));
-            }
-            queue.plans.insert(place, None);
-            self.changed.notify_all();
+        if queue.plans.len() + queue.planning >= ahead * self.shared.pool.workers() {
+            return None;
         }
-        None
+        let (place, part, hidden) = queue.unplanned.pop_front()?;
+        queue.planning += 1;
+        let wanted = self.is_wanted(queue, &part);
+        Some(if wanted { Work::Plan(place, part, hidden) } else { Work::LeaveOut(place) })
     }
 
     fn is_wanted(&self, queue: &mut Queue, part: &Part) -> bool {
