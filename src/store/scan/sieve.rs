@@ -18,9 +18,9 @@ const SHARE_MIN: usize = 8;
 pub(super) struct Sieve {
     /// One text of each group; the first is the one whose places are noted.
     groups: Vec<Vec<Finder<'static>>>,
-    /// Values of labels, which are in the line unless it spells them with a backslash, or in the
-    /// labels and metadata of the record.
-    values: Vec<Finder<'static>>,
+    /// A label and its value, which is in the line unless that spells it with a backslash, or in
+    /// the labels and metadata of the entry.
+    label: Option<(String, Finder<'static>)>,
 }
 
 /// Which entries of a record may match.
@@ -29,6 +29,8 @@ enum Kept {
     None,
     /// Those that hold a text which begins at one of these places.
     At(Vec<u32>),
+    /// The same for the value of a label, and those that may have it in another way.
+    Labelled(Vec<u32>),
 }
 
 impl Sieve {
@@ -43,9 +45,9 @@ impl Sieve {
         });
         let sieve = Sieve {
             groups: groups.iter().map(|group| group.iter().map(|t| finder(t)).collect()).collect(),
-            values: hints.fields.iter().map(|field| finder(&field.value)).collect(),
+            label: hints.fields.first().map(|field| (field.name.clone(), finder(&field.value))),
         };
-        (!sieve.groups.is_empty() || !sieve.values.is_empty()).then_some(sieve)
+        (!sieve.groups.is_empty() || sieve.label.is_some()).then_some(sieve)
     }
 
     /// Leaves the entries that may match; the head has so many.
@@ -60,11 +62,16 @@ impl Sieve {
         let kept: Vec<Kept> = first.records.iter().map(|record| self.kept(record)).collect();
         for stream in &mut *streams {
             let records = stream.records.clone();
+            let of_stream = |(name, _): &(String, _)| stream.meta.labels.get(name).is_some();
+            let is_labelled = self.label.as_ref().is_some_and(of_stream);
             stream.refs.retain(|entry| {
                 let at = entry.record as usize;
                 match (kept.get(at), records.get(at)) {
                     (Some(Kept::None), _) => false,
                     (Some(Kept::At(places)), Some(record)) => is_at(places, record, *entry),
+                    (Some(Kept::Labelled(places)), Some(record)) if !is_labelled => {
+                        is_at(places, record, *entry) || may_be_labelled(record, *entry)
+                    }
                     _ => true,
                 }
             });
@@ -82,11 +89,13 @@ impl Sieve {
                 return Kept::None;
             }
         }
-        let mut backslash = None;
-        let mut spells =
-            || *backslash.get_or_insert_with(|| memchr::memchr(b'\\', bytes).is_some());
-        if !self.values.iter().all(|value| holds(value) || spells()) {
-            return Kept::None;
+        if self.groups.is_empty()
+            && let Some((_, value)) = &self.label
+        {
+            add_places(value, bytes, &mut places);
+            places.sort_unstable();
+            let all = places.len() > PLACES_MAX;
+            return if all { Kept::All } else { Kept::Labelled(places) };
         }
         if places.is_empty() || places.len() > PLACES_MAX {
             return Kept::All;
@@ -114,6 +123,12 @@ fn is_at(places: &[u32], record: &Record, entry: EntryRef) -> bool {
     // The length of the line lies in front of it.
     let line_bytes = record.entry(entry.at).line.len();
     (*place as usize) < entry.at as usize + line_bytes + MAX_LENGTH_BYTES
+}
+
+/// Whether an entry has metadata, or a line that can spell any text.
+fn may_be_labelled(record: &Record, entry: EntryRef) -> bool {
+    let entry = record.entry(entry.at);
+    entry.metadata_len > 0 || memchr::memchr(b'\\', entry.line.as_bytes()).is_some()
 }
 
 /// A length as it is written down.
@@ -181,9 +196,23 @@ mod tests {
         check(&groups(&[&["two"], &["one"]]), &["one two", "two three"]);
         check(&groups(&[&["nothing", "two three"]]), &["two three", "nothing"]);
         let field = FieldHint { name: "id".to_owned(), value: "a1".to_owned() };
+        let of_stream = FieldHint { name: "s".to_owned(), value: "x".to_owned() };
+        check(
+            &Hints { fields: vec![of_stream], ..Hints::default() },
+            &[
+                "one two",
+                "two three",
+                r#"{"id":"a1"}"#,
+                "three one",
+                "nothing",
+                "",
+                r#"{"id":"\u00611"}"#,
+                "two",
+            ],
+        );
         check(
             &Hints { fields: vec![field], ..Hints::default() },
-            &["one two", "two three", r#"{"id":"a1"}"#, r#"{"id":"\u00611"}"#, "two"],
+            &[r#"{"id":"a1"}"#, r#"{"id":"\u00611"}"#],
         );
     }
 }
