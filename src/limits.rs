@@ -40,6 +40,8 @@ pub const QUERY_BYTES_MAX: usize = 128 * 1024;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far
 /// below the stack.
 pub const QUERY_DEPTH_MAX: usize = 200;
+/// Steps of a path in `| json a="b.c[0]"`; lines are opened up to 64 levels without one.
+pub const JSON_PATH_STEPS_MAX: usize = 100;
 /// Points of one series in an answer, as in Loki: a minute's resolution for a week.
 pub const QUERY_POINTS_MAX: i64 = 11_000;
 /// Series that a range aggregation keeps apart before anything puts them together, and samples

@@ -62,7 +62,7 @@ impl<'a> Lexer<'a> {
     /// Passes what may be a number's unit. One that goes on and on is none; to look through all
     /// of it for each of its points would take hours.
     fn take_unit(&mut self, accept: impl Fn(char) -> bool) {
-        const UNIT_CHARS_MAX: usize = 128;
+        const UNIT_CHARS_MAX: usize = 64;
         let ahead = self.rest().chars().take(UNIT_CHARS_MAX).take_while(|c| accept(*c));
         self.at += ahead.map(char::len_utf8).sum::<usize>();
     }

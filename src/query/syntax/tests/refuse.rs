@@ -373,6 +373,9 @@ fn reading_costs_no_more_than_a_query_is_worth() {
         assert!(message.contains(too_large), "{}: {message}", &query[..40]);
     }
     refused(&"1.1".repeat(40_000));
+    let path = |steps: usize| format!("{{a=\"b\"}} | json x=\"{}\"", "[0]".repeat(steps));
+    parse(&path(100)).unwrap();
+    assert!(refused(&path(101)).message.ends_with("more than 100 steps"));
     let names: Vec<String> = (0..8_000).map(|at| format!("a{at}=b")).collect();
     parse(&format!("{{a=\"b\"}} | label_format {}", names.join(","))).unwrap();
 }
