@@ -346,7 +346,7 @@ impl Exec<'_> {
         let mut steps: usize = args
             .iter()
             .map(|arg| match arg {
-                Value::Str(text) => text.len() / 256,
+                Value::Str(text) => text.len() / 64,
                 Value::List(items) => items.len() / 16,
                 Value::Map(map) => map.len() / 16,
                 _ => 0,
