@@ -16,6 +16,7 @@ pub mod params;
 mod push;
 mod query;
 mod rules;
+mod stats;
 mod stockade_around;
 mod stockade_explain;
 mod stockade_query;
@@ -31,7 +32,8 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
-use axum::routing::{any, get, post};
+use axum::handler::Handler;
+use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast};
@@ -223,6 +225,15 @@ impl Api {
     }
 }
 
+/// Queries may come in the URL or as a form.
+fn both<H, T>(handler: H) -> MethodRouter<Arc<Api>>
+where
+    H: Handler<T, Arc<Api>>,
+    T: 'static,
+{
+    get(handler.clone()).post(handler)
+}
+
 /// All routes. Loki's paths first, then the older aliases, then our own.
 pub fn router(api: Arc<Api>) -> Router {
     let pushes = Router::new()
@@ -232,31 +243,31 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(elastic::routes())
         .layer(DefaultBodyLimit::disable());
     let queries = Router::new()
-        .route("/loki/api/v1/query", any(query::instant))
-        .route("/loki/api/v1/query_range", any(query::range))
-        .route("/api/prom/query", any(query::legacy))
-        .route("/loki/api/v1/format_query", any(query::format))
-        .route("/loki/api/v1/labels", any(metadata::labels))
-        .route("/loki/api/v1/label", any(metadata::labels))
-        .route("/loki/api/v1/label/{name}/values", any(metadata::label_values))
-        .route("/api/prom/label", any(metadata::labels))
-        .route("/api/prom/label/{name}/values", any(metadata::label_values))
-        .route("/loki/api/v1/series", any(metadata::series))
-        .route("/api/prom/series", any(metadata::series))
-        .route("/loki/api/v1/index/stats", any(metadata::index_stats))
-        .route("/loki/api/v1/index/volume", any(metadata::volume))
-        .route("/loki/api/v1/index/volume_range", any(metadata::volume_range))
-        .route("/loki/api/v1/detected_fields", any(metadata::detected_fields))
-        .route("/loki/api/v1/detected_field/{name}/values", any(metadata::detected_field_values))
-        .route("/loki/api/v1/detected_labels", any(metadata::detected_labels))
-        .route("/loki/api/v1/patterns", any(metadata::patterns))
+        .route("/loki/api/v1/query", both(query::instant))
+        .route("/loki/api/v1/query_range", both(query::range))
+        .route("/api/prom/query", both(query::legacy))
+        .route("/loki/api/v1/format_query", both(query::format))
+        .route("/loki/api/v1/labels", both(metadata::labels))
+        .route("/loki/api/v1/label", both(metadata::labels))
+        .route("/loki/api/v1/label/{name}/values", both(metadata::label_values))
+        .route("/api/prom/label", both(metadata::labels))
+        .route("/api/prom/label/{name}/values", both(metadata::label_values))
+        .route("/loki/api/v1/series", both(metadata::series))
+        .route("/api/prom/series", both(metadata::series))
+        .route("/loki/api/v1/index/stats", both(metadata::index_stats))
+        .route("/loki/api/v1/index/volume", both(metadata::volume))
+        .route("/loki/api/v1/index/volume_range", both(metadata::volume_range))
+        .route("/loki/api/v1/detected_fields", both(metadata::detected_fields))
+        .route("/loki/api/v1/detected_field/{name}/values", both(metadata::detected_field_values))
+        .route("/loki/api/v1/detected_labels", both(metadata::detected_labels))
+        .route("/loki/api/v1/patterns", both(metadata::patterns))
         .route("/loki/api/v1/drilldown-limits", get(metadata::drilldown_limits))
         .route("/loki/api/v1/tail", get(tail::tail))
         .route("/api/prom/tail", get(tail::tail))
-        .route("/stockade/api/v1/query", any(stockade_query::query))
-        .route("/stockade/api/v1/context", any(stockade_around::context))
-        .route("/stockade/api/v1/nearest", any(stockade_around::nearest))
-        .route("/stockade/api/v1/explain", any(stockade_explain::explain));
+        .route("/stockade/api/v1/query", both(stockade_query::query))
+        .route("/stockade/api/v1/context", both(stockade_around::context))
+        .route("/stockade/api/v1/nearest", both(stockade_around::nearest))
+        .route("/stockade/api/v1/explain", both(stockade_explain::explain));
     let ruler = Router::new()
         .route("/loki/api/v1/rules", get(rules::list_all))
         .route(

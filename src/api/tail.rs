@@ -44,9 +44,8 @@ pub async fn tail(
         use axum::extract::FromRequest as _;
         Params::from_request(request, &()).await?
     };
+    let expr = syntax::parse(params.query()?)?;
     let upgrade = upgrade.map_err(|_| ApiError::bad_request("Bad Request"))?;
-    let expr =
-        syntax::parse(params.query()?).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let delay_secs: u64 = params.number("delay_for", 0)?;
     if delay_secs > 5 {
         return Err(ApiError::bad_request("delay_for can't be greater than 5"));
@@ -62,7 +61,7 @@ pub async fn tail(
             "max concurrent tail requests limit exceeded, count > limit ({tails} > {tails_max})"
         )));
     }
-    let categorize = query::categorize(&headers);
+    let categorize = query::EncodingFlags::of(&headers).categorize();
     let range = TimeRange::new(start, now.saturating_add_ns(1));
     let tail = TailRequest { expr, tenant, range, limit, categorize };
     Ok(upgrade
