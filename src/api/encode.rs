@@ -118,28 +118,18 @@ fn streams(out: &mut String, rows: &[LogRow], categorize: Categorize) {
 pub fn query_result(result: &QueryResult, flags: &EncodingFlags) -> String {
     let mut out = String::with_capacity(4096);
     out.push_str("{\"status\":\"success\",\"data\":{\"resultType\":");
-    let mut result_key = String::from(",");
-    if !flags.names().is_empty() {
-        result_key.push_str("\"encodingFlags\":[");
-        for (at, flag) in flags.names().iter().enumerate() {
-            if at > 0 {
-                result_key.push(',');
-            }
-            string(&mut result_key, flag);
-        }
-        result_key.push_str("],");
-    }
-    result_key.push_str("\"result\":");
+    let result_key = ",\"result\":";
     let categorize = flags.categorize();
     match &result.data {
         QueryData::Streams(rows) => {
             out.push_str("\"streams\"");
-            out.push_str(&result_key);
+            encoding_flags(&mut out, flags);
+            out.push_str(result_key);
             streams(&mut out, rows, categorize);
         }
         QueryData::Matrix(series) => {
             out.push_str("\"matrix\"");
-            out.push_str(&result_key);
+            out.push_str(result_key);
             out.push('[');
             for (at, one) in series.iter().enumerate() {
                 if at > 0 {
@@ -160,7 +150,7 @@ pub fn query_result(result: &QueryResult, flags: &EncodingFlags) -> String {
         }
         QueryData::Vector(samples) => {
             out.push_str("\"vector\"");
-            out.push_str(&result_key);
+            out.push_str(result_key);
             out.push('[');
             for (at, sample) in samples.iter().enumerate() {
                 if at > 0 {
@@ -176,7 +166,7 @@ pub fn query_result(result: &QueryResult, flags: &EncodingFlags) -> String {
         }
         QueryData::Scalar(ts, value) => {
             out.push_str("\"scalar\"");
-            out.push_str(&result_key);
+            out.push_str(result_key);
             point(&mut out, *ts, *value);
         }
     }
@@ -184,6 +174,21 @@ pub fn query_result(result: &QueryResult, flags: &EncodingFlags) -> String {
     let _ = write!(out, "{}", stats::stats(&result.stats, entries_returned(&result.data)));
     out.push_str("}}\n");
     out
+}
+
+/// Of streams alone; nothing else can be told apart.
+fn encoding_flags(out: &mut String, flags: &EncodingFlags) {
+    if flags.names().is_empty() {
+        return;
+    }
+    out.push_str(",\"encodingFlags\":[");
+    for (at, flag) in flags.names().iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        string(out, flag);
+    }
+    out.push(']');
 }
 
 fn entries_returned(data: &QueryData) -> usize {
@@ -207,10 +212,10 @@ fn rfc3339_nano(ts: Timestamp) -> String {
 }
 
 /// The answer of `/api/prom/query`.
-pub fn legacy_streams(result: &QueryResult) -> String {
+pub fn legacy_streams(result: &QueryResult, categorize: Categorize) -> String {
     let mut out = String::from("{\"streams\":[");
     if let QueryData::Streams(rows) = &result.data {
-        for (at, group) in group_streams(rows, Categorize::No).iter().enumerate() {
+        for (at, group) in group_streams(rows, categorize).iter().enumerate() {
             if at > 0 {
                 out.push(',');
             }
@@ -224,6 +229,10 @@ pub fn legacy_streams(result: &QueryResult) -> String {
                 }
                 let _ = write!(out, "{{\"ts\":\"{}\",\"line\":", rfc3339_nano(row.ts));
                 string(&mut out, &row.line);
+                if !row.parsed.is_empty() {
+                    out.push_str(",\"parsed\":");
+                    pairs(&mut out, row.parsed.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+                }
                 out.push('}');
             }
             out.push_str("]}");

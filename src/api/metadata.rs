@@ -179,9 +179,9 @@ pub async fn volume_range(
     Extension(Tenant(tenant)): Extension<Tenant>,
     params: Params,
 ) -> Answer {
-    let query = volume_query(&api, &params)?;
-    let step_ns = params.check_points(query.range)?;
+    let step_ns = params.check_points(params.range(Timestamp(api.clock.now_ns()))?)?;
     params.interval_ns()?;
+    let query = volume_query(&api, &params)?;
     let series: Vec<VolumeSeries> = blocking(&api, tenant, "volume", move |api, context| {
         api.engine.volume_range(&query, step_ns, context)
     })
@@ -319,37 +319,4 @@ pub async fn patterns(
         })
         .collect();
     Ok(success(&data))
-}
-
-/// What Grafana's Logs Drilldown asks before it draws anything.
-pub async fn drilldown_limits(State(api): State<Arc<Api>>) -> Response {
-    let limits = api.limits.load();
-    let span = |span: crate::config::Span| {
-        let mut text = String::new();
-        let _ = write!(text, "{span:?}");
-        text
-    };
-    json_value(&json!({
-        "limits": {
-            "discover_log_levels": limits.discover_log_levels,
-            "discover_service_name": limits.discover_service_name,
-            "log_level_fields": limits.log_level_fields,
-            "max_entries_limit_per_query": limits.max_entries_limit_per_query,
-            "max_line_size_truncate": limits.max_line_size_truncate,
-            "max_query_bytes_read": format!("{}B", limits.max_query_bytes_read.bytes()),
-            "max_query_length": span(limits.max_query_length),
-            "max_query_lookback": span(limits.max_query_lookback),
-            "max_query_range": span(limits.max_query_range),
-            "max_query_series": limits.max_query_series,
-            "metric_aggregation_enabled": false,
-            "pattern_persistence_enabled": false,
-            "query_timeout": span(limits.query_timeout),
-            "retention_period": "0s",
-            "retention_stream": [],
-            "volume_enabled": limits.volume_enabled,
-            "volume_max_series": limits.volume_max_series,
-        },
-        "pattern_ingester_enabled": true,
-        "version": env!("CARGO_PKG_VERSION"),
-    }))
 }

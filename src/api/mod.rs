@@ -11,6 +11,7 @@ mod error;
 mod gate;
 mod intake;
 mod metadata;
+mod operator;
 mod page;
 pub mod params;
 mod push;
@@ -44,7 +45,7 @@ pub use gate::Gate;
 
 use crate::clock::SharedClock;
 use crate::collect::push::{Item, PushError, Shape};
-use crate::config::Limits;
+use crate::config::{Limits, Span};
 use crate::metrics::{Counters, Histograms, Metrics};
 use crate::model::{TimeRange, Timestamp};
 use crate::notify;
@@ -132,6 +133,9 @@ pub trait Control: Send + Sync {
     fn status(&self) -> serde_json::Value;
     /// The configuration in force, secrets left out.
     fn config(&self) -> String;
+    /// Of our own log.
+    fn log_level(&self) -> String;
+    fn set_log_level(&self, level: &str) -> Result<(), String>;
     fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
     fn flush(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Hides lines at once and has them removed; gives the id of the request.
@@ -165,6 +169,9 @@ pub struct Api {
     pub metrics: Metrics,
     pub clock: SharedClock,
     pub multi_tenant: bool,
+    /// Whether a query may name several tenants.
+    pub multi_tenant_queries: bool,
+    pub retention_period: Span,
     pub notifier: notify::Handle,
     started_at_ns: i64,
     counted: Counted,
@@ -189,6 +196,9 @@ pub struct Parts {
     pub metrics: Metrics,
     pub clock: SharedClock,
     pub multi_tenant: bool,
+    /// Whether a query may name several tenants.
+    pub multi_tenant_queries: bool,
+    pub retention_period: Span,
     pub notifier: notify::Handle,
     pub queries_at_once: usize,
 }
@@ -217,6 +227,8 @@ impl Api {
             started_at_ns: parts.clock.now_ns(),
             clock: parts.clock,
             multi_tenant: parts.multi_tenant,
+            multi_tenant_queries: parts.multi_tenant_queries,
+            retention_period: parts.retention_period,
             notifier: parts.notifier,
             counted,
             query_slots: Arc::new(Semaphore::new(parts.queries_at_once)),
@@ -261,7 +273,6 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/loki/api/v1/detected_field/{name}/values", both(metadata::detected_field_values))
         .route("/loki/api/v1/detected_labels", both(metadata::detected_labels))
         .route("/loki/api/v1/patterns", both(metadata::patterns))
-        .route("/loki/api/v1/drilldown-limits", get(metadata::drilldown_limits))
         .route("/loki/api/v1/tail", get(tail::tail))
         .route("/api/prom/tail", get(tail::tail))
         .route("/stockade/api/v1/query", both(stockade_query::query))
@@ -301,7 +312,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/healthz", get(admin::healthz))
         .route("/metrics", get(admin::metrics))
         .route("/config", get(admin::config))
-        .route("/flush", post(admin::flush))
+        .route("/flush", get(admin::flush).post(admin::flush))
         .route("/-/reload", post(admin::reload))
         .route("/stockade/api/v1/backup", post(admin::backup))
         .route(
@@ -312,6 +323,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/stockade/api/v1/status", get(admin::status))
         .route("/runbooks/{alert}", get(rules::runbook));
     let mut router = Router::new().merge(queries).merge(ruler).merge(alertmanager).merge(own);
+    router = router.merge(operator::routes());
     for asset in crate::ui::ASSETS {
         let path = format!("/{}", asset.path);
         // Clients of Elasticsearch ask at the root who is there.

@@ -276,6 +276,7 @@ pub async fn instant(
 pub async fn legacy(
     State(api): State<Arc<Api>>,
     Extension(Tenant(tenant)): Extension<Tenant>,
+    headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
     let query = range_query(&api, &params, |text| {
@@ -294,7 +295,8 @@ pub async fn legacy(
     let result =
         blocking(&api, tenant, "legacy", move |api, context| api.engine.range(&query, context))
             .await?;
-    Ok(json_body(encode::legacy_streams(&result)))
+    let categorize = EncodingFlags::of(&headers).categorize();
+    Ok(json_body(encode::legacy_streams(&result, categorize)))
 }
 
 /// For tail and exports: entries of a range, oldest first.

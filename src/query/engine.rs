@@ -18,6 +18,7 @@ use super::run::grid::Grid;
 use super::run::log::{self, Direction};
 use super::run::vectors::{Value, Vectors};
 use super::syntax::Expr;
+use super::tenants::Tenants;
 use super::syntax::ast::{LogExpr, MetricExpr};
 
 /// Who asks, until when, and how much an answer may cost.
@@ -100,6 +101,7 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub fn new(reader: Arc<dyn LogRead>) -> Self {
+        let reader = Arc::new(Tenants(reader));
         Engine { reader, cache: None }.with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
     }
 
