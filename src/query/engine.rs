@@ -10,6 +10,7 @@ use crate::store::read::{Cancel, LogRead};
 use crate::text::units;
 
 use super::error::QueryError;
+use super::explore::Miner;
 use super::result::{QueryData, QueryResult, QueryStats, Sample, Series};
 use super::run::cache::ResultCache;
 use super::run::context::Context;
@@ -91,6 +92,7 @@ pub struct InstantQuery {
 pub struct Engine {
     pub(super) reader: Arc<dyn LogRead>,
     cache: Option<Arc<ResultCache>>,
+    pub(super) patterns: Arc<ResultCache<Miner>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -102,7 +104,8 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     pub fn new(reader: Arc<dyn LogRead>) -> Self {
         let reader = Arc::new(Tenants(reader));
-        Engine { reader, cache: None }.with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
+        let patterns = Arc::new(ResultCache::new(limits::PATTERN_CACHE_BYTES_MAX));
+        Engine { reader, cache: None, patterns }.with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
     }
 
     /// How much memory results of sealed parts may take; nothing is kept when that is zero.
