@@ -17,6 +17,7 @@ mod bad_input;
 mod cli;
 mod clients;
 mod compat;
+mod compat_http;
 mod corpus;
 mod crash;
 mod deletes;
