@@ -211,32 +211,37 @@ fn rfc3339_nano(ts: Timestamp) -> String {
     }
 }
 
+/// Streams as `/api/prom` has them, with commas between.
+pub fn legacy_group(out: &mut String, rows: &[LogRow], categorize: Categorize) {
+    for (at, group) in group_streams(rows, categorize).iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str("{\"labels\":");
+        let labels = Labels::from_pairs(group.labels.iter().copied());
+        string(out, &labels.to_string());
+        out.push_str(",\"entries\":[");
+        for (at, row) in group.rows.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            let _ = write!(out, "{{\"ts\":\"{}\",\"line\":", rfc3339_nano(row.ts));
+            string(out, &row.line);
+            if !row.parsed.is_empty() {
+                out.push_str(",\"parsed\":");
+                pairs(out, row.parsed.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+            }
+            out.push('}');
+        }
+        out.push_str("]}");
+    }
+}
+
 /// The answer of `/api/prom/query`.
 pub fn legacy_streams(result: &QueryResult, categorize: Categorize) -> String {
     let mut out = String::from("{\"streams\":[");
     if let QueryData::Streams(rows) = &result.data {
-        for (at, group) in group_streams(rows, categorize).iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            out.push_str("{\"labels\":");
-            let labels = Labels::from_pairs(group.labels.iter().copied());
-            string(&mut out, &labels.to_string());
-            out.push_str(",\"entries\":[");
-            for (at, row) in group.rows.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                let _ = write!(out, "{{\"ts\":\"{}\",\"line\":", rfc3339_nano(row.ts));
-                string(&mut out, &row.line);
-                if !row.parsed.is_empty() {
-                    out.push_str(",\"parsed\":");
-                    pairs(&mut out, row.parsed.iter().map(|(n, v)| (n.as_str(), v.as_str())));
-                }
-                out.push('}');
-            }
-            out.push_str("]}");
-        }
+        legacy_group(&mut out, rows, categorize);
     }
     out.push_str("],\"stats\":");
     let _ = write!(out, "{}", stats::stats(&result.stats, entries_returned(&result.data)));

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
 use axum::Extension;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -15,7 +15,9 @@ use super::query::{blocking, check_limit, check_range, json_body, json_value, qu
 use super::{Api, encode, stats};
 use crate::model::{Matcher, TimeRange, Timestamp};
 use crate::query::syntax::{self, Expr};
-use crate::query::{FieldQuery, PatternQuery, QueryStats, Volume, VolumeBy, VolumeQuery, VolumeSeries};
+use crate::query::{
+    FieldQuery, PatternQuery, QueryStats, Volume, VolumeBy, VolumeQuery, VolumeSeries,
+};
 
 type Answer = Result<Response, ApiError>;
 

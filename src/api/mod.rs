@@ -8,6 +8,7 @@ mod deletes;
 mod elastic;
 pub mod encode;
 mod error;
+mod foreign_alerts;
 mod gate;
 mod intake;
 mod metadata;
@@ -32,8 +33,8 @@ use std::sync::atomic::AtomicUsize;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::HeaderMap;
 use axum::handler::Handler;
+use axum::http::HeaderMap;
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use serde_json::Value;
@@ -303,7 +304,7 @@ pub fn router(api: Arc<Api>) -> Router {
             "/api/v2/silence/{id}",
             get(alertmanager::silence).delete(alertmanager::expire_silence),
         )
-        .route("/api/v2/alerts", get(alertmanager::alerts))
+        .route("/api/v2/alerts", get(alertmanager::alerts).post(foreign_alerts::put))
         .route("/api/v2/alerts/groups", get(alertmanager::groups))
         .route("/api/v2/receivers", get(alertmanager::receivers))
         .route("/api/v2/status", get(alertmanager::status));

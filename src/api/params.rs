@@ -120,7 +120,7 @@ impl Params {
     }
 
     /// The same, with the name of the parameter in what is said of a fault.
-    fn bound(&self, name: &str, default: Timestamp) -> Result<Timestamp, ApiError> {
+    pub fn bound(&self, name: &str, default: Timestamp) -> Result<Timestamp, ApiError> {
         self.time(name, default).map_err(|error| {
             ApiError::bad_request(format!("could not parse '{name}' parameter: {}", error.message))
         })

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use serde_json::json;
 
 use super::access::Tenant;
@@ -323,9 +323,7 @@ pub fn history(
 pub async fn format(params: Params) -> Response {
     let query = params.get("query").unwrap_or_default();
     match syntax::parse(query) {
-        Ok(expr) => {
-            json_value(&json!({"status": "success", "data": syntax::pretty(&expr)}))
-        }
+        Ok(expr) => json_value(&json!({"status": "success", "data": syntax::pretty(&expr)})),
         Err(error) => {
             let body = json!({"status": "invalid-query", "error": error.loki()});
             (StatusCode::BAD_REQUEST, json_value(&body)).into_response()

@@ -19,8 +19,8 @@ use super::run::grid::Grid;
 use super::run::log::{self, Direction};
 use super::run::vectors::{Value, Vectors};
 use super::syntax::Expr;
-use super::tenants::Tenants;
 use super::syntax::ast::{LogExpr, MetricExpr};
+use super::tenants::Tenants;
 
 /// Who asks, until when, and how much an answer may cost.
 #[derive(Debug, Clone)]

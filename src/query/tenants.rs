@@ -35,7 +35,8 @@ fn chosen<'a>(list: &'a str, matchers: &[Matcher]) -> (BTreeSet<&'a str>, Vec<Ma
 }
 
 fn named(labels: &Labels, tenant: &str) -> Labels {
-    let own = labels.iter().map(|(name, value)| (if name == TENANT { ORIGINAL } else { name }, value));
+    let own =
+        labels.iter().map(|(name, value)| (if name == TENANT { ORIGINAL } else { name }, value));
     Labels::from_pairs(own.chain([(TENANT, tenant)]))
 }
 

@@ -49,10 +49,13 @@ fn stream(body: &Bytes, message: &[u8], left: &mut usize) -> Result<StreamBatch,
             1 => {
                 let text = String::from_utf8_lossy(value.bytes(number)?);
                 // An empty text is no labels at all, as in Loki.
-                labels = labels_of(if text.is_empty() { "{}" } else { &text }).map_err(|error| PushError::Labels {
-                    labels: text.chars().take(200).collect(),
-                    reason: error.to_string(),
-                })?;
+                labels =
+                    labels_of(if text.is_empty() { "{}" } else { &text }).map_err(|error| {
+                        PushError::Labels {
+                            labels: text.chars().take(200).collect(),
+                            reason: error.to_string(),
+                        }
+                    })?;
             }
             2 => entries.push(entry(body, value.bytes(number)?)?),
             _ => {}

@@ -82,7 +82,8 @@ fn is_go_float(value: &str) -> bool {
     } else {
         value.parse::<f64>()
     };
-    number.is_ok_and(|number| !number.is_infinite() || !value.contains(|c: char| c.is_ascii_digit()))
+    number
+        .is_ok_and(|number| !number.is_infinite() || !value.contains(|c: char| c.is_ascii_digit()))
 }
 
 /// The parser that finds a field.

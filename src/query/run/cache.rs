@@ -72,8 +72,7 @@ struct Kept<T> {
 
 impl<T: Weigh> ResultCache<T> {
     pub fn new(bytes_max: usize) -> Self {
-        let kept =
-            Kept { results: HashMap::new(), by_use: BTreeMap::new(), uses: 0, bytes: 0 };
+        let kept = Kept { results: HashMap::new(), by_use: BTreeMap::new(), uses: 0, bytes: 0 };
         ResultCache { bytes_max, result_bytes_max: bytes_max / 32, kept: Mutex::new(kept) }
     }
 

@@ -100,7 +100,9 @@ pub fn spaced(
         let was_all = rows.len() < SPACED_ROWS;
         // The first of them fits always, so every turn gets on by an interval at least.
         for row in rows {
-            let far = kept.last().is_none_or(|last| row.ts.0.abs_diff(last.ts.0) >= interval_ns.unsigned_abs());
+            let far = kept
+                .last()
+                .is_none_or(|last| row.ts.0.abs_diff(last.ts.0) >= interval_ns.unsigned_abs());
             if far && kept.len() < limit {
                 kept.push(row);
             }

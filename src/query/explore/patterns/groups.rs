@@ -138,9 +138,8 @@ pub fn mine(
                     new.insert((telling(shaped, at)?, shaped.first_place(at)))
                 }
             };
-            let key = columns
-                .iter()
-                .fold(0, |key: u64, column| key.rotate_left(5) ^ column.key(*place));
+            let key =
+                columns.iter().fold(0, |key: u64, column| key.rotate_left(5) ^ column.key(*place));
             *place += 1;
             (shape, key)
         };

@@ -239,7 +239,8 @@ mod tests {
         let shown = |miner: Miner| -> Vec<(String, u64)> {
             miner.finish(1, 100).into_iter().map(|p| (p.pattern.clone(), p.total())).collect()
         };
-        let expect: Vec<(String, u64)> = expect.iter().map(|(p, n)| ((*p).to_owned(), *n)).collect();
+        let expect: Vec<(String, u64)> =
+            expect.iter().map(|(p, n)| ((*p).to_owned(), *n)).collect();
         assert_eq!(shown(mined(lines)), expect);
         // The same in two parts.
         let (a, b) = lines.split_at(lines.len() / 2);

@@ -196,9 +196,11 @@ mod tests {
 
     #[test]
     fn words_of_lines() {
-        check("error: no such file", &[Some("error"), Some("no"), Some("such"), Some("file")], &[
-            "error", "no", "such", "file",
-        ]);
+        check(
+            "error: no such file",
+            &[Some("error"), Some("no"), Some("such"), Some("file")],
+            &["error", "no", "such", "file"],
+        );
         check(
             r#"{"level":"info","msg":"took long","http":{"path":"/a b"},"n":12,"t":[1,{"a":2}],"z":null}"#,
             &[Some("info"), Some("took"), Some("long"), None, None, None],
@@ -209,9 +211,11 @@ mod tests {
             &[None, Some("info"), Some("queue"), Some("full"), Some("sync")],
             &["queue", "full"],
         );
-        check("a=b and some more words", &[Some("a"), Some("b"), Some("and"), Some("some"), Some("more"), Some("words")], &[
-            "a", "b", "and", "some", "more", "words",
-        ]);
+        check(
+            "a=b and some more words",
+            &[Some("a"), Some("b"), Some("and"), Some("some"), Some("more"), Some("words")],
+            &["a", "b", "and", "some", "more", "words"],
+        );
         check(r#"{"a":"b""#, &[Some("a"), Some("b")], &["a", "b"]);
         assert_eq!(Tokens::of("  "), None);
         assert_eq!(Tokens::of(""), None);
@@ -219,7 +223,18 @@ mod tests {
 
     #[test]
     fn broken_lines_are_texts() {
-        for line in ["{", "{\"a\":", "{\"a\" 1}", "a=\"b", "a=b c=\"d", "é=ü é=\"", "{}}", "=", "\"", "a= =b é"] {
+        for line in [
+            "{",
+            "{\"a\":",
+            "{\"a\" 1}",
+            "a=\"b",
+            "a=b c=\"d",
+            "é=ü é=\"",
+            "{}}",
+            "=",
+            "\"",
+            "a= =b é",
+        ] {
             let _ = Tokens::of(line);
         }
     }
