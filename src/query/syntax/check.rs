@@ -33,7 +33,10 @@ pub(super) fn stage(kind: &StageKind) -> Result<(), Problem> {
         StageKind::LabelFilter(filter) => label_filter(filter).map_err(Problem::InStage),
         StageKind::LineFormat { template } => Template::parse(template, Functions::LogQl)
             .map(|_| ())
-            .map_err(|problem| Problem::InStage(format!("invalid line template: {problem}"))),
+            .map_err(|problem| {
+                let problem = problem.unreadable("line", template);
+                Problem::InStage(format!("invalid line template: {problem}"))
+            }),
         StageKind::LabelFormat { assignments } => {
             label_format(assignments).map_err(Problem::InStage)
         }
@@ -106,8 +109,10 @@ fn label_format(assignments: &[LabelAssignment]) -> Result<(), String> {
             ));
         }
         if let AssignedValue::Template(template) = value {
-            Template::parse(template, Functions::LogQl)
-                .map_err(|problem| format!("invalid template for label '{label}': {problem}"))?;
+            Template::parse(template, Functions::LogQl).map_err(|problem| {
+                let problem = problem.unreadable("label", template);
+                format!("invalid template for label '{label}': {problem}")
+            })?;
         }
     }
     Ok(())
