@@ -52,7 +52,9 @@ pub const QUERY_SERIES_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
 /// What range aggregations found in sealed parts, kept for the next refresh of a dashboard.
 pub const QUERY_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Newest lines from which patterns are mined, and steps of a pattern that are filled up with
+/// Patterns of sealed parts, kept for the next refresh.
+pub const PATTERN_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Newest lines of a query with stages from which patterns are mined, and steps of a pattern that are filled up with
 /// zeros.
 pub const PATTERN_ROWS_MAX: usize = 200_000;
 pub const PATTERN_STEPS_MAX: usize = 11_000;

@@ -1,5 +1,6 @@
 //! The one place that every request passes: who asks, for which tenant, and how it went.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -10,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use super::Api;
 use super::error::ApiError;
 use crate::model::TENANT_DEFAULT;
+use crate::query::TENANT_SEPARATOR;
 
 const TENANT_HEADER: &str = "X-Scope-OrgID";
 
@@ -28,7 +30,30 @@ const TENANT_ROUTES: [&str; 11] = [
     "/stockade/api/v1/explain",
 ];
 
-/// The tenant of a request, put there by `pass`.
+/// Routes that only read lines: they may be asked for several tenants at once.
+const QUERY_ROUTES: [&str; 16] = [
+    "/loki/api/v1/query",
+    "/loki/api/v1/label",
+    "/loki/api/v1/series",
+    "/loki/api/v1/index/",
+    "/loki/api/v1/detected_",
+    "/loki/api/v1/patterns",
+    "/loki/api/v1/format_query",
+    "/loki/api/v1/drilldown-limits",
+    "/loki/api/v1/status/",
+    "/api/prom/query",
+    "/api/prom/label",
+    "/api/prom/series",
+    "/stockade/api/v1/query",
+    "/stockade/api/v1/context",
+    "/stockade/api/v1/nearest",
+    "/stockade/api/v1/explain",
+];
+
+/// Tenants that a query may name: each is a scan of its own.
+const TENANTS_MAX: usize = 64;
+
+/// The tenant of a request, or several with `|` between them; put there by `pass`.
 #[derive(Debug, Clone)]
 pub struct Tenant(pub String);
 
@@ -71,14 +96,66 @@ fn tenant(
         let named = params.find(|(name, _)| name.eq_ignore_ascii_case(TENANT_HEADER));
         id = named.map(|(_, value)| value.into_owned()).unwrap_or_default();
     }
+    let several = api.multi_tenant_queries && id.contains(TENANT_SEPARATOR);
+    if !several {
+        check(&id)?;
+        return Ok(id);
+    }
+    let tenants: BTreeSet<&str> =
+        id.split(TENANT_SEPARATOR).filter(|tenant| !tenant.is_empty()).collect();
+    if tenants.is_empty() {
+        check("")?;
+    }
+    tenants.iter().try_for_each(|tenant| check(tenant))?;
+    if tenants.len() > TENANTS_MAX {
+        return Err(ApiError::bad_request(format!(
+            "{} tenants are asked at once; at most {TENANTS_MAX} can be",
+            tenants.len()
+        )));
+    }
+    if tenants.len() > 1 && !QUERY_ROUTES.iter().any(|prefix| route.starts_with(prefix)) {
+        return Err(ApiError::bad_request("multiple org IDs present"));
+    }
+    let tenants: Vec<&str> = tenants.into_iter().collect();
+    Ok(tenants.join("|"))
+}
+
+/// Whether this is the name of one tenant.
+fn check(id: &str) -> Result<(), ApiError> {
     if id.is_empty() {
         return Err(ApiError::new(axum::http::StatusCode::UNAUTHORIZED, "no org id"));
     }
     let legal = |c: char| c.is_ascii_alphanumeric() || "!-_.*'()".contains(c);
-    if id.len() > 150 || id == "." || id == ".." || !id.chars().all(legal) {
+    if let Some(c) = id.chars().find(|c| !legal(*c)) {
         return Err(ApiError::bad_request(format!(
-            "tenant ID {id:?} is not valid: use at most 150 letters, digits and ! - _ . * ' ( )"
+            "tenant ID '{id}' contains unsupported character '{c}'"
         )));
     }
-    Ok(id)
+    if id.len() > 150 {
+        return Err(ApiError::bad_request("tenant ID is too long: max 150 characters"));
+    }
+    if id == "." || id == ".." {
+        return Err(ApiError::bad_request("tenant ID is '.' or '..'"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tenants() {
+        for (id, fault) in [
+            ("a-b_c.d!*'()", None),
+            ("", Some("no org id")),
+            ("a|b", Some("tenant ID 'a|b' contains unsupported character '|'")),
+            ("..", Some("tenant ID is '.' or '..'")),
+            ("é", Some("tenant ID 'é' contains unsupported character 'é'")),
+        ] {
+            let told = check(id).err().map(|error| error.message);
+            assert_eq!(told.as_deref(), fault, "{id}");
+        }
+        assert!(check(&"x".repeat(150)).is_ok() && check(&"x".repeat(151)).is_err());
+    }
 }

@@ -26,11 +26,11 @@ use crate::text::re2;
 const RESOLVE_AFTER_NS: i64 = 5 * 60 * 1_000_000_000;
 
 /// A refusal as Alertmanager words it: the reason as a JSON text.
-fn refuse(status: StatusCode, reason: &str) -> Response {
+pub fn refuse(status: StatusCode, reason: &str) -> Response {
     (status, Json(Value::from(reason))).into_response()
 }
 
-fn bad(reason: impl std::fmt::Display) -> Response {
+pub fn bad(reason: impl std::fmt::Display) -> Response {
     refuse(StatusCode::BAD_REQUEST, &reason.to_string())
 }
 
@@ -51,7 +51,7 @@ fn time(ns: i64) -> String {
     chrono::DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn parse_time(name: &str, text: &str) -> Result<i64, String> {
+pub fn parse_time(name: &str, text: &str) -> Result<i64, String> {
     chrono::DateTime::parse_from_rfc3339(text)
         .ok()
         .and_then(|time| time.timestamp_nanos_opt())

@@ -14,6 +14,9 @@ use super::params::Params;
 use super::{Api, DeleteAsked, DeleteFailure};
 use crate::limits;
 use crate::model::{TimeRange, Timestamp};
+use crate::text::units;
+
+const MAX_INTERVAL_NS: i64 = 24 * 3600 * 1_000_000_000;
 
 impl From<DeleteFailure> for ApiError {
     fn from(failure: DeleteFailure) -> ApiError {
@@ -57,8 +60,18 @@ fn asked(params: &Params, tenant: String, now: Timestamp) -> Result<DeleteAsked,
     if end > now {
         return Err(bad("deletes in the future are not allowed"));
     }
-    if start > end {
-        return Err(bad("start time can't be greater than end time"));
+    if start >= end {
+        return Err(bad("start time can't be greater than or equal to end time"));
+    }
+    // Loki cuts requests into such pieces. Here nothing has to be cut; a value that cannot be
+    // one is a mistake all the same.
+    if let Some(interval) = params.get("max_interval") {
+        let interval = units::parse_go_duration(interval).ok_or_else(|| {
+            bad("invalid max_interval: valid time units are 's', 'm', 'h'")
+        })?;
+        if interval > MAX_INTERVAL_NS {
+            return Err(bad("max_interval can't be greater than 24h0m0s"));
+        }
     }
     // The end is meant with all of its last moment.
     let range = TimeRange::new(start, Timestamp(end.0.saturating_add(1)));
@@ -132,7 +145,9 @@ mod tests {
             ("query={}&start=1795132800000", "invalid start time: require unix seconds"),
             ("query={}&start=1&end=2.5", "invalid end time"),
             ("query={}&start=1&end=1795132801", "deletes in the future are not allowed"),
-            ("query={}&start=5&end=4", "start time can't be greater than end time"),
+            ("query={}&start=1&max_interval=x", "invalid max_interval: valid time units"),
+            ("query={}&start=1&max_interval=25h", "max_interval can't be greater than 24h0m0s"),
+            ("query={}&start=5&end=4", "start time can't be greater than or equal to end time"),
         ] {
             let told = check(query).unwrap_err();
             assert!(told.starts_with(why), "{query}: {told}");

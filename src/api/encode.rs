@@ -3,8 +3,10 @@
 
 use std::fmt::Write as _;
 
+use super::query::EncodingFlags;
+use super::stats;
 use crate::model::{Labels, Timestamp};
-use crate::query::{Categorize, LogRow, QueryData, QueryResult, QueryStats, group_streams};
+use crate::query::{Categorize, LogRow, QueryData, QueryResult, group_streams};
 
 /// Appends a JSON string.
 pub fn string(out: &mut String, text: &str) {
@@ -113,16 +115,15 @@ fn streams(out: &mut String, rows: &[LogRow], categorize: Categorize) {
 }
 
 /// The whole answer of `query` and `query_range`.
-pub fn query_result(result: &QueryResult, categorize: Categorize) -> String {
+pub fn query_result(result: &QueryResult, flags: &EncodingFlags) -> String {
     let mut out = String::with_capacity(4096);
     out.push_str("{\"status\":\"success\",\"data\":{\"resultType\":");
-    let result_key = match categorize {
-        Categorize::Yes => ",\"encodingFlags\":[\"categorize-labels\"],\"result\":",
-        Categorize::No => ",\"result\":",
-    };
+    let result_key = ",\"result\":";
+    let categorize = flags.categorize();
     match &result.data {
         QueryData::Streams(rows) => {
             out.push_str("\"streams\"");
+            encoding_flags(&mut out, flags);
             out.push_str(result_key);
             streams(&mut out, rows, categorize);
         }
@@ -170,9 +171,24 @@ pub fn query_result(result: &QueryResult, categorize: Categorize) -> String {
         }
     }
     out.push_str(",\"stats\":");
-    stats(&mut out, &result.stats, entries_returned(&result.data));
+    let _ = write!(out, "{}", stats::stats(&result.stats, entries_returned(&result.data)));
     out.push_str("}}\n");
     out
+}
+
+/// Of streams alone; nothing else can be told apart.
+fn encoding_flags(out: &mut String, flags: &EncodingFlags) {
+    if flags.names().is_empty() {
+        return;
+    }
+    out.push_str(",\"encodingFlags\":[");
+    for (at, flag) in flags.names().iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        string(out, flag);
+    }
+    out.push(']');
 }
 
 fn entries_returned(data: &QueryData) -> usize {
@@ -184,106 +200,53 @@ fn entries_returned(data: &QueryData) -> usize {
     }
 }
 
-/// The answer of `/api/prom/query`.
-pub fn legacy_streams(result: &QueryResult) -> String {
-    let mut out = String::from("{\"streams\":[");
-    if let QueryData::Streams(rows) = &result.data {
-        for (at, group) in group_streams(rows, Categorize::No).iter().enumerate() {
+/// As Go's layout RFC3339Nano writes a time: no zeros at the end of the fraction.
+fn rfc3339_nano(ts: Timestamp) -> String {
+    let text = ts.to_string();
+    match text.strip_suffix('Z') {
+        Some(text) if text.contains('.') => {
+            format!("{}Z", text.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => text,
+    }
+}
+
+/// Streams as `/api/prom` has them, with commas between.
+pub fn legacy_group(out: &mut String, rows: &[LogRow], categorize: Categorize) {
+    for (at, group) in group_streams(rows, categorize).iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str("{\"labels\":");
+        let labels = Labels::from_pairs(group.labels.iter().copied());
+        string(out, &labels.to_string());
+        out.push_str(",\"entries\":[");
+        for (at, row) in group.rows.iter().enumerate() {
             if at > 0 {
                 out.push(',');
             }
-            out.push_str("{\"labels\":");
-            let labels = Labels::from_pairs(group.labels.iter().copied());
-            string(&mut out, &labels.to_string());
-            out.push_str(",\"entries\":[");
-            for (at, row) in group.rows.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                let _ = write!(out, "{{\"ts\":\"{}\",\"line\":", row.ts);
-                string(&mut out, &row.line);
-                out.push('}');
+            let _ = write!(out, "{{\"ts\":\"{}\",\"line\":", rfc3339_nano(row.ts));
+            string(out, &row.line);
+            if !row.parsed.is_empty() {
+                out.push_str(",\"parsed\":");
+                pairs(out, row.parsed.iter().map(|(n, v)| (n.as_str(), v.as_str())));
             }
-            out.push_str("]}");
+            out.push('}');
         }
+        out.push_str("]}");
     }
-    out.push_str("],\"stats\":");
-    stats(&mut out, &result.stats, entries_returned(&result.data));
-    out.push_str("}\n");
-    out
 }
 
-/// The parts of Loki's statistics that mean something here; clients take absent ones as zero,
-/// but logcli and Grafana want the objects to be there.
-fn stats(out: &mut String, stats: &QueryStats, entries_returned: usize) {
-    let exec_secs = stats.duration_ns as f64 / 1e9;
-    let per_second = |amount: u64| {
-        if exec_secs > 0.0 { (amount as f64 / exec_secs) as u64 } else { 0 }
-    };
-    let scan = &stats.scan;
-    let chunk = serde_json::json!({
-        "headChunkBytes": 0, "headChunkLines": 0,
-        "decompressedBytes": scan.bytes, "decompressedLines": scan.rows,
-        "compressedBytes": scan.bytes_compressed, "totalDuplicates": 0,
-        "postFilterLines": stats.rows_matched,
-        "headChunkStructuredMetadataBytes": 0, "decompressedStructuredMetadataBytes": 0,
-    });
-    let store = |chunk: serde_json::Value| {
-        serde_json::json!({
-            "totalChunksRef": scan.blocks + scan.blocks_pruned,
-            "totalChunksDownloaded": scan.blocks,
-            "chunksDownloadTime": 0,
-            "queryReferencedStructuredMetadata": false,
-            "chunk": chunk,
-            "chunkRefsFetchTime": 0, "congestionControlLatency": 0, "pipelineWrapperFilteredLines": 0,
-        })
-    };
-    let empty_cache = serde_json::json!({
-        "entriesFound": 0, "entriesRequested": 0, "entriesStored": 0, "bytesReceived": 0,
-        "bytesSent": 0, "requests": 0, "downloadTime": 0, "queryLengthServed": 0,
-    });
-    let caches: serde_json::Map<String, serde_json::Value> = [
-        "chunk",
-        "index",
-        "result",
-        "statsResult",
-        "volumeResult",
-        "seriesResult",
-        "labelResult",
-        "instantMetricResult",
-    ]
-    .iter()
-    .map(|name| ((*name).to_owned(), empty_cache.clone()))
-    .collect();
-    let value = serde_json::json!({
-        "summary": {
-            "bytesProcessedPerSecond": per_second(scan.bytes),
-            "linesProcessedPerSecond": per_second(scan.rows),
-            "totalBytesProcessed": scan.bytes,
-            "totalLinesProcessed": scan.rows,
-            "execTime": exec_secs,
-            "queueTime": 0,
-            "subqueries": 0,
-            "totalEntriesReturned": entries_returned,
-            "splits": 0,
-            "shards": 0,
-            "totalPostFilterLines": stats.rows_matched,
-            "totalStructuredMetadataBytesProcessed": 0,
-        },
-        "querier": { "store": store(chunk) },
-        "ingester": {
-            "totalReached": 0, "totalChunksMatched": 0, "totalBatches": 0, "totalLinesSent": 0,
-            "store": store(serde_json::json!({})),
-        },
-        "cache": caches,
-        "index": {
-            "totalChunks": scan.blocks + scan.blocks_pruned,
-            "postFilterChunks": scan.blocks,
-            "shardsDuration": 0,
-            "totalStreams": scan.streams,
-        },
-    });
-    let _ = write!(out, "{value}");
+/// The answer of `/api/prom/query`.
+pub fn legacy_streams(result: &QueryResult, categorize: Categorize) -> String {
+    let mut out = String::from("{\"streams\":[");
+    if let QueryData::Streams(rows) = &result.data {
+        legacy_group(&mut out, rows, categorize);
+    }
+    out.push_str("],\"stats\":");
+    let _ = write!(out, "{}", stats::stats(&result.stats, entries_returned(&result.data)));
+    out.push_str("}\n");
+    out
 }
 
 #[cfg(test)]

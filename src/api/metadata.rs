@@ -3,24 +3,27 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::access::Tenant;
 use super::error::ApiError;
 use super::params::Params;
-use super::query::{blocking, json_body};
-use super::{Api, encode};
+use super::query::{blocking, check_limit, check_range, json_body, json_value, query_limits};
+use super::{Api, encode, stats};
 use crate::model::{Matcher, TimeRange, Timestamp};
-use crate::query::syntax;
-use crate::query::{FieldQuery, PatternQuery, Volume, VolumeBy, VolumeQuery, VolumeSeries};
+use crate::query::syntax::{self, Expr};
+use crate::query::{
+    FieldQuery, PatternQuery, QueryStats, Volume, VolumeBy, VolumeQuery, VolumeSeries,
+};
 
 type Answer = Result<Response, ApiError>;
 
 fn range(api: &Api, params: &Params) -> Result<TimeRange, ApiError> {
-    let range = params.range(Timestamp(api.clock.now_ns()))?;
+    let now = Timestamp(api.clock.now_ns());
+    let range = check_range(api, params.range(now)?, now)?;
     // Loki's metadata ranges include their end.
     Ok(TimeRange::new(range.start, range.end.saturating_add_ns(1)))
 }
@@ -29,19 +32,12 @@ fn range(api: &Api, params: &Params) -> Result<TimeRange, ApiError> {
 fn matchers(params: &Params) -> Result<Vec<Matcher>, ApiError> {
     match params.get("query") {
         None => Ok(Vec::new()),
-        Some(text) => {
-            syntax::parse_selector(text).map_err(|error| ApiError::bad_request(error.to_string()))
-        }
+        Some(text) => Ok(syntax::parse_selector(text)?),
     }
 }
 
-fn required_matchers(params: &Params) -> Result<Vec<Matcher>, ApiError> {
-    syntax::parse_selector_permissive(params.query()?)
-        .map_err(|error| ApiError::bad_request(error.to_string()))
-}
-
 fn success(data: &impl serde::Serialize) -> Response {
-    Json(json!({"status": "success", "data": data})).into_response()
+    json_value(&json!({"status": "success", "data": data}))
 }
 
 pub async fn labels(
@@ -79,9 +75,7 @@ pub async fn series(
     let range = range(&api, &params)?;
     let mut selectors = Vec::new();
     for text in params.all(&["match[]", "match"]) {
-        let matchers = syntax::parse_selector_permissive(text)
-            .map_err(|error| ApiError::bad_request(error.to_string()))?;
-        selectors.push(matchers);
+        selectors.push(syntax::parse_selector_or_all(text)?);
     }
     // `{}` alone means all series; beside others it is a mistake.
     if selectors.len() > 1 && selectors.iter().any(Vec::is_empty) {
@@ -107,22 +101,21 @@ pub async fn index_stats(
     Extension(Tenant(tenant)): Extension<Tenant>,
     params: Params,
 ) -> Answer {
-    let (range, matchers) = (range(&api, &params)?, required_matchers(&params)?);
     params.positive("limit", 100)?;
     params.direction()?;
-    params.check_points(range)?;
+    params.check_points(params.range(Timestamp(api.clock.now_ns()))?)?;
     params.interval_ns()?;
+    let (matchers, range) = (syntax::parse_selector(params.query()?)?, range(&api, &params)?);
     let stats = blocking(&api, tenant, "index_stats", move |api, context| {
         api.engine.index_stats(&matchers, range, context)
     })
     .await?;
-    Ok(Json(json!({
+    Ok(json_value(&json!({
         "streams": stats.streams,
         "chunks": stats.chunks,
         "bytes": stats.bytes,
         "entries": stats.entries,
-    }))
-    .into_response())
+    })))
 }
 
 fn volume_query(api: &Api, params: &Params) -> Result<VolumeQuery, ApiError> {
@@ -139,13 +132,12 @@ fn volume_query(api: &Api, params: &Params) -> Result<VolumeQuery, ApiError> {
         Some("0") => 100,
         _ => params.positive("limit", 100)?,
     };
-    params.time("time", Timestamp(0))?;
     params.direction()?;
     let target_labels = params.get("targetLabels").map_or_else(Vec::new, |names| {
         names.split(',').map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()).collect()
     });
     Ok(VolumeQuery {
-        matchers: required_matchers(params)?,
+        matchers: syntax::parse_selector_or_all(params.query()?)?,
         range: range(api, params)?,
         limit: limit.min(limits.volume_max_series),
         target_labels,
@@ -163,6 +155,7 @@ pub async fn volume(
     Extension(Tenant(tenant)): Extension<Tenant>,
     params: Params,
 ) -> Answer {
+    params.time("time", Timestamp(0))?;
     let query = volume_query(&api, &params)?;
     let end = Timestamp(query.range.end.0 - 1);
     let volumes: Vec<Volume> =
@@ -179,7 +172,7 @@ pub async fn volume(
         encode::point(&mut out, end, volume.bytes as f64);
         out.push('}');
     }
-    out.push_str("]}}\n");
+    let _ = write!(out, "],\"stats\":{}}}}}\n", stats::stats(&QueryStats::default(), 0));
     Ok(json_body(out))
 }
 
@@ -188,8 +181,9 @@ pub async fn volume_range(
     Extension(Tenant(tenant)): Extension<Tenant>,
     params: Params,
 ) -> Answer {
+    let step_ns = params.check_points(params.range(Timestamp(api.clock.now_ns()))?)?;
+    params.interval_ns()?;
     let query = volume_query(&api, &params)?;
-    let step_ns = params.check_points(query.range)?;
     let series: Vec<VolumeSeries> = blocking(&api, tenant, "volume", move |api, context| {
         api.engine.volume_range(&query, step_ns, context)
     })
@@ -210,26 +204,20 @@ pub async fn volume_range(
         }
         out.push_str("]}");
     }
-    out.push_str("]}}\n");
+    let _ = write!(out, "],\"stats\":{}}}}}\n", stats::stats(&QueryStats::default(), 0));
     Ok(json_body(out))
 }
 
 fn field_query(api: &Api, params: &Params) -> Result<FieldQuery, ApiError> {
-    let log = syntax::parse_log(params.query()?)
-        .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let limit = match params.get("limit") {
         Some(_) => params.positive("limit", 1000)?,
         None => params.positive("field_limit", 1000)?,
     };
-    params.check_points(range(api, params)?)?;
-    Ok(FieldQuery {
-        log,
-        range: range(api, params)?,
-        line_limit: params
-            .positive("line_limit", 100)?
-            .min(api.limits.load().max_entries_limit_per_query),
-        field_limit: limit,
-    })
+    let line_limit = params.positive("line_limit", 100)?;
+    params.check_points(params.range(Timestamp(api.clock.now_ns()))?)?;
+    let log = syntax::parse_log(params.query()?)?;
+    check_limit(line_limit, &Expr::Log(log.clone()), &query_limits(api))?;
+    Ok(FieldQuery { log, range: range(api, params)?, line_limit, field_limit: limit })
 }
 
 pub async fn detected_fields(
@@ -244,7 +232,7 @@ pub async fn detected_fields(
     })
     .await?;
     if fields.is_empty() {
-        return Ok(Json(json!({})).into_response());
+        return Ok(json_value(&json!({})));
     }
     let fields: Vec<Value> = fields
         .iter()
@@ -263,7 +251,7 @@ pub async fn detected_fields(
             shown
         })
         .collect();
-    Ok(Json(json!({"fields": fields, "limit": limit})).into_response())
+    Ok(json_value(&json!({"fields": fields, "limit": limit})))
 }
 
 pub async fn detected_field_values(
@@ -279,9 +267,9 @@ pub async fn detected_field_values(
     })
     .await?;
     if values.is_empty() {
-        return Ok(Json(json!({})).into_response());
+        return Ok(json_value(&json!({})));
     }
-    Ok(Json(json!({"values": values, "limit": limit})).into_response())
+    Ok(json_value(&json!({"values": values, "limit": limit})))
 }
 
 pub async fn detected_labels(
@@ -298,7 +286,10 @@ pub async fn detected_labels(
         .iter()
         .map(|label| json!({"label": label.label, "cardinality": label.cardinality}))
         .collect();
-    Ok(Json(json!({"detectedLabels": labels})).into_response())
+    if labels.is_empty() {
+        return Ok(json_value(&json!({})));
+    }
+    Ok(json_value(&json!({"detectedLabels": labels})))
 }
 
 /// Patterns given at most.
@@ -309,11 +300,11 @@ pub async fn patterns(
     Extension(Tenant(tenant)): Extension<Tenant>,
     params: Params,
 ) -> Answer {
-    let log = syntax::parse_log(params.query()?)
-        .map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let range = range(&api, &params)?;
-    let query =
-        PatternQuery { log, range, step_ns: params.check_points(range)?, limit: PATTERNS_MAX };
+    let log = syntax::parse_log(params.query()?)?;
+    let range = params.range(Timestamp(api.clock.now_ns()))?;
+    let step_ns = params.check_points(range)?;
+    let range = TimeRange::new(range.start, range.end.saturating_add_ns(1));
+    let query = PatternQuery { log, range, step_ns, limit: PATTERNS_MAX };
     let patterns = blocking(&api, tenant, "patterns", move |api, context| {
         api.engine.patterns(&query, context)
     })
@@ -330,37 +321,4 @@ pub async fn patterns(
         })
         .collect();
     Ok(success(&data))
-}
-
-/// What Grafana's Logs Drilldown asks before it draws anything.
-pub async fn drilldown_limits(State(api): State<Arc<Api>>) -> Json<Value> {
-    let limits = api.limits.load();
-    let span = |span: crate::config::Span| {
-        let mut text = String::new();
-        let _ = write!(text, "{span:?}");
-        text
-    };
-    Json(json!({
-        "limits": {
-            "discover_log_levels": limits.discover_log_levels,
-            "discover_service_name": limits.discover_service_name,
-            "log_level_fields": limits.log_level_fields,
-            "max_entries_limit_per_query": limits.max_entries_limit_per_query,
-            "max_line_size_truncate": limits.max_line_size_truncate,
-            "max_query_bytes_read": format!("{}B", limits.max_query_bytes_read.bytes()),
-            "max_query_length": span(limits.max_query_length),
-            "max_query_lookback": span(limits.max_query_lookback),
-            "max_query_range": span(limits.max_query_range),
-            "max_query_series": limits.max_query_series,
-            "metric_aggregation_enabled": false,
-            "pattern_persistence_enabled": false,
-            "query_timeout": span(limits.query_timeout),
-            "retention_period": "0s",
-            "retention_stream": [],
-            "volume_enabled": limits.volume_enabled,
-            "volume_max_series": limits.volume_max_series,
-        },
-        "pattern_ingester_enabled": true,
-        "version": env!("CARGO_PKG_VERSION"),
-    }))
 }

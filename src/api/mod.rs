@@ -8,14 +8,17 @@ mod deletes;
 mod elastic;
 pub mod encode;
 mod error;
+mod foreign_alerts;
 mod gate;
 mod intake;
 mod metadata;
+mod operator;
 mod page;
 pub mod params;
 mod push;
 mod query;
 mod rules;
+mod stats;
 mod stockade_around;
 mod stockade_explain;
 mod stockade_query;
@@ -30,8 +33,9 @@ use std::sync::atomic::AtomicUsize;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
 use axum::http::HeaderMap;
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast};
@@ -42,7 +46,7 @@ pub use gate::Gate;
 
 use crate::clock::SharedClock;
 use crate::collect::push::{Item, PushError, Shape};
-use crate::config::Limits;
+use crate::config::{Limits, Span};
 use crate::metrics::{Counters, Histograms, Metrics};
 use crate::model::{TimeRange, Timestamp};
 use crate::notify;
@@ -130,6 +134,9 @@ pub trait Control: Send + Sync {
     fn status(&self) -> serde_json::Value;
     /// The configuration in force, secrets left out.
     fn config(&self) -> String;
+    /// Of our own log.
+    fn log_level(&self) -> String;
+    fn set_log_level(&self, level: &str) -> Result<(), String>;
     fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
     fn flush(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Hides lines at once and has them removed; gives the id of the request.
@@ -163,6 +170,9 @@ pub struct Api {
     pub metrics: Metrics,
     pub clock: SharedClock,
     pub multi_tenant: bool,
+    /// Whether a query may name several tenants.
+    pub multi_tenant_queries: bool,
+    pub retention_period: Span,
     pub notifier: notify::Handle,
     started_at_ns: i64,
     counted: Counted,
@@ -187,6 +197,9 @@ pub struct Parts {
     pub metrics: Metrics,
     pub clock: SharedClock,
     pub multi_tenant: bool,
+    /// Whether a query may name several tenants.
+    pub multi_tenant_queries: bool,
+    pub retention_period: Span,
     pub notifier: notify::Handle,
     pub queries_at_once: usize,
 }
@@ -215,12 +228,23 @@ impl Api {
             started_at_ns: parts.clock.now_ns(),
             clock: parts.clock,
             multi_tenant: parts.multi_tenant,
+            multi_tenant_queries: parts.multi_tenant_queries,
+            retention_period: parts.retention_period,
             notifier: parts.notifier,
             counted,
             query_slots: Arc::new(Semaphore::new(parts.queries_at_once)),
             tails: AtomicUsize::new(0),
         })
     }
+}
+
+/// Queries may come in the URL or as a form.
+fn both<H, T>(handler: H) -> MethodRouter<Arc<Api>>
+where
+    H: Handler<T, Arc<Api>>,
+    T: 'static,
+{
+    get(handler.clone()).post(handler)
 }
 
 /// All routes. Loki's paths first, then the older aliases, then our own.
@@ -232,31 +256,30 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(elastic::routes())
         .layer(DefaultBodyLimit::disable());
     let queries = Router::new()
-        .route("/loki/api/v1/query", any(query::instant))
-        .route("/loki/api/v1/query_range", any(query::range))
-        .route("/api/prom/query", any(query::legacy))
-        .route("/loki/api/v1/format_query", any(query::format))
-        .route("/loki/api/v1/labels", any(metadata::labels))
-        .route("/loki/api/v1/label", any(metadata::labels))
-        .route("/loki/api/v1/label/{name}/values", any(metadata::label_values))
-        .route("/api/prom/label", any(metadata::labels))
-        .route("/api/prom/label/{name}/values", any(metadata::label_values))
-        .route("/loki/api/v1/series", any(metadata::series))
-        .route("/api/prom/series", any(metadata::series))
-        .route("/loki/api/v1/index/stats", any(metadata::index_stats))
-        .route("/loki/api/v1/index/volume", any(metadata::volume))
-        .route("/loki/api/v1/index/volume_range", any(metadata::volume_range))
-        .route("/loki/api/v1/detected_fields", any(metadata::detected_fields))
-        .route("/loki/api/v1/detected_field/{name}/values", any(metadata::detected_field_values))
-        .route("/loki/api/v1/detected_labels", any(metadata::detected_labels))
-        .route("/loki/api/v1/patterns", any(metadata::patterns))
-        .route("/loki/api/v1/drilldown-limits", get(metadata::drilldown_limits))
+        .route("/loki/api/v1/query", both(query::instant))
+        .route("/loki/api/v1/query_range", both(query::range))
+        .route("/api/prom/query", both(query::legacy))
+        .route("/loki/api/v1/format_query", both(query::format))
+        .route("/loki/api/v1/labels", both(metadata::labels))
+        .route("/loki/api/v1/label", both(metadata::labels))
+        .route("/loki/api/v1/label/{name}/values", both(metadata::label_values))
+        .route("/api/prom/label", both(metadata::labels))
+        .route("/api/prom/label/{name}/values", both(metadata::label_values))
+        .route("/loki/api/v1/series", both(metadata::series))
+        .route("/api/prom/series", both(metadata::series))
+        .route("/loki/api/v1/index/stats", both(metadata::index_stats))
+        .route("/loki/api/v1/index/volume", both(metadata::volume))
+        .route("/loki/api/v1/index/volume_range", both(metadata::volume_range))
+        .route("/loki/api/v1/detected_fields", both(metadata::detected_fields))
+        .route("/loki/api/v1/detected_field/{name}/values", both(metadata::detected_field_values))
+        .route("/loki/api/v1/detected_labels", both(metadata::detected_labels))
+        .route("/loki/api/v1/patterns", both(metadata::patterns))
         .route("/loki/api/v1/tail", get(tail::tail))
         .route("/api/prom/tail", get(tail::tail))
-        .route("/stockade/api/v1/query", any(stockade_query::query))
-        .route("/stockade/api/v1/context", any(stockade_around::context))
-        .route("/stockade/api/v1/nearest", any(stockade_around::nearest))
-        .route("/stockade/api/v1/explain", any(stockade_explain::explain));
+        .route("/stockade/api/v1/query", both(stockade_query::query))
+        .route("/stockade/api/v1/context", both(stockade_around::context))
+        .route("/stockade/api/v1/nearest", both(stockade_around::nearest))
+        .route("/stockade/api/v1/explain", both(stockade_explain::explain));
     let ruler = Router::new()
         .route("/loki/api/v1/rules", get(rules::list_all))
         .route(
@@ -281,7 +304,7 @@ pub fn router(api: Arc<Api>) -> Router {
             "/api/v2/silence/{id}",
             get(alertmanager::silence).delete(alertmanager::expire_silence),
         )
-        .route("/api/v2/alerts", get(alertmanager::alerts))
+        .route("/api/v2/alerts", get(alertmanager::alerts).post(foreign_alerts::put))
         .route("/api/v2/alerts/groups", get(alertmanager::groups))
         .route("/api/v2/receivers", get(alertmanager::receivers))
         .route("/api/v2/status", get(alertmanager::status));
@@ -290,7 +313,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/healthz", get(admin::healthz))
         .route("/metrics", get(admin::metrics))
         .route("/config", get(admin::config))
-        .route("/flush", post(admin::flush))
+        .route("/flush", get(admin::flush).post(admin::flush))
         .route("/-/reload", post(admin::reload))
         .route("/stockade/api/v1/backup", post(admin::backup))
         .route(
@@ -301,6 +324,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/stockade/api/v1/status", get(admin::status))
         .route("/runbooks/{alert}", get(rules::runbook));
     let mut router = Router::new().merge(queries).merge(ruler).merge(alertmanager).merge(own);
+    router = router.merge(operator::routes());
     for asset in crate::ui::ASSETS {
         let path = format!("/{}", asset.path);
         // Clients of Elasticsearch ask at the root who is there.

@@ -1,6 +1,5 @@
 //! Parameters of requests: from the URL, or from a form body, with Loki's rules for times and steps.
 
-use std::fmt::Display;
 use std::str::FromStr;
 
 use axum::body::{Body, to_bytes};
@@ -67,23 +66,15 @@ impl Params {
     pub fn query(&self) -> Result<&str, ApiError> {
         let query = self.get("query").unwrap_or_default();
         if query.is_empty() {
-            return Err(ApiError::bad_request(
-                "parse error : syntax error: unexpected $end; give a LogQL query in \"query\"",
-            ));
+            return Err(ApiError::bad_request("parse error : syntax error: unexpected $end"));
         }
         Ok(query)
     }
 
-    pub fn number<T: FromStr>(&self, name: &str, default: T) -> Result<T, ApiError>
-    where
-        T::Err: Display,
-    {
-        match self.get(name) {
-            None => Ok(default),
-            Some(text) => text
-                .parse()
-                .map_err(|error| ApiError::bad_request(format!("{name}={text:?}: {error}"))),
-        }
+    /// A whole number; its faults in the words of Go's `Atoi`.
+    pub fn number<T: FromStr>(&self, name: &str, default: T) -> Result<T, ApiError> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        text.parse().map_err(|_| ApiError::bad_request(go_number_fault("Atoi", text)))
     }
 
     /// `limit` and its like: a number above zero.
@@ -124,22 +115,30 @@ impl Params {
         match self.get(name) {
             None => Ok(default),
             Some(text) => parse_time(text)
-                .ok_or_else(|| ApiError::bad_request(format!("could not parse '{name}' parameter: cannot parse {text:?} to a valid timestamp; use Unix seconds, nanoseconds or RFC 3339"))),
+                .ok_or_else(|| ApiError::bad_request(go_number_fault("ParseInt", text))),
         }
+    }
+
+    /// The same, with the name of the parameter in what is said of a fault.
+    pub fn bound(&self, name: &str, default: Timestamp) -> Result<Timestamp, ApiError> {
+        self.time(name, default).map_err(|error| {
+            ApiError::bad_request(format!("could not parse '{name}' parameter: {}", error.message))
+        })
     }
 
     /// `start`, `end`, `since` with Loki's defaults: the last hour.
     pub fn range(&self, now: Timestamp) -> Result<TimeRange, ApiError> {
-        let end = self.time("end", now)?;
+        let end = self.bound("end", now)?;
         let since = match self.get("since") {
             None => 3_600_000_000_000,
             Some(text) => units::parse_prometheus_duration(text).ok_or_else(|| {
                 ApiError::bad_request(format!(
-                    "could not parse 'since' parameter: {text:?} is not a duration"
+                    "could not parse 'since' parameter: {}",
+                    units::prometheus_duration_fault(text)
                 ))
             })?,
         };
-        let start = self.time("start", end.min(now).saturating_add_ns(-since))?;
+        let start = self.bound("start", end.min(now).saturating_add_ns(-since))?;
         if end < start {
             return Err(ApiError::bad_request(
                 "end timestamp must not be before or equal to start time",
@@ -152,7 +151,7 @@ impl Params {
     pub fn step_ns(&self, range: TimeRange) -> Result<i64, ApiError> {
         let step = match self.get("step") {
             None => default_step_ns(range),
-            Some(text) => parse_step_ns("step", text)?,
+            Some(text) => parse_step_ns(text)?,
         };
         if step <= 0 {
             return Err(ApiError::bad_request(
@@ -163,8 +162,7 @@ impl Params {
     }
 
     pub fn interval_ns(&self) -> Result<i64, ApiError> {
-        let interval =
-            self.get("interval").map_or(Ok(0), |text| parse_step_ns("interval", text))?;
+        let interval = self.get("interval").map_or(Ok(0), parse_step_ns)?;
         if interval < 0 {
             return Err(ApiError::bad_request("interval must be >= 0"));
         }
@@ -178,18 +176,30 @@ fn default_step_ns(range: TimeRange) -> i64 {
     (secs / 250).max(1) * 1_000_000_000
 }
 
-fn parse_step_ns(name: &str, text: &str) -> Result<i64, ApiError> {
-    let fault =
-        || ApiError::bad_request(format!("cannot parse {text:?} to a valid duration for {name}"));
+fn parse_step_ns(text: &str) -> Result<i64, ApiError> {
+    let fault = |more: &str| {
+        ApiError::bad_request(format!("cannot parse {text:?} to a valid duration{more}"))
+    };
     if let Ok(secs) = text.parse::<f64>() {
         let ns = secs * 1e9;
-        return if ns.is_finite() && ns.abs() < i64::MAX as f64 {
+        return if ns.is_nan() {
+            // Go turns it into the smallest number, which is refused like others below zero.
+            Ok(i64::MIN)
+        } else if ns.abs() < i64::MAX as f64 {
             Ok(ns as i64)
         } else {
-            Err(fault())
+            Err(fault(". It overflows int64"))
         };
     }
-    units::parse_prometheus_duration(text).ok_or_else(fault)
+    units::parse_prometheus_duration(text).ok_or_else(|| fault(""))
+}
+
+/// What Go's `strconv` says of a text that is no whole number.
+fn go_number_fault(function: &str, text: &str) -> String {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let fault = if is_number { "value out of range" } else { "invalid syntax" };
+    format!("strconv.{function}: parsing {}: {fault}", crate::model::quote(text))
 }
 
 /// Loki's rule for `start`, `end` and `time`.

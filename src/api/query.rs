@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde_json::json;
 
 use super::access::Tenant;
@@ -23,13 +23,30 @@ use crate::store::read::{Cancel, ReadError};
 
 const CATEGORIZE_HEADER: &str = "X-Loki-Response-Encoding-Flags";
 
-/// Whether the client wants stream labels, metadata and parsed labels told apart.
-pub fn categorize(headers: &HeaderMap) -> Categorize {
-    let wants = headers
-        .get(CATEGORIZE_HEADER)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.split(',').any(|flag| flag.trim() == "categorize-labels"));
-    if wants { Categorize::Yes } else { Categorize::No }
+/// What a client says of the form of an answer. Loki gives all flags back, known or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EncodingFlags(Vec<String>);
+
+/// Flags given back; the rest of a header that names more is left out.
+const FLAGS_MAX: usize = 16;
+
+impl EncodingFlags {
+    pub fn of(headers: &HeaderMap) -> EncodingFlags {
+        let value = headers.get(CATEGORIZE_HEADER).and_then(|value| value.to_str().ok());
+        let flags = value.into_iter().flat_map(|value| value.split(','));
+        let flags = flags.map(|flag| flag.trim().to_owned()).filter(|flag| !flag.is_empty());
+        EncodingFlags(flags.take(FLAGS_MAX).collect())
+    }
+
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Whether stream labels, metadata and parsed labels are to be told apart.
+    pub fn categorize(&self) -> Categorize {
+        let is_wanted = self.0.iter().any(|flag| flag == "categorize-labels");
+        if is_wanted { Categorize::Yes } else { Categorize::No }
+    }
 }
 
 /// The limits of configuration as the engine wants them: 0 there means none.
@@ -114,7 +131,7 @@ fn timed_out(timeout: Duration) -> ApiError {
 
 fn refuse(error: QueryError, timeout: Duration) -> ApiError {
     match error {
-        QueryError::Parse(error) => ApiError::bad_request(error.to_string()),
+        QueryError::Parse(error) => error.into(),
         QueryError::Invalid(message)
         | QueryError::Limit(message)
         | QueryError::Pipeline(message) => ApiError::bad_request(message),
@@ -135,19 +152,26 @@ pub fn json_body(body: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], body).into_response()
 }
 
-fn parse(query: &str) -> Result<Expr, ApiError> {
-    syntax::parse(query).map_err(|error| ApiError::bad_request(error.to_string()))
+/// The same for answers that are put together as values.
+pub fn json_value(value: &impl serde::Serialize) -> Response {
+    match serde_json::to_string(value) {
+        Ok(text) => json_body(text + "\n"),
+        Err(error) => ApiError::internal("writing the answer failed", &error).into_response(),
+    }
 }
 
-fn limit(params: &Params, expr: &Expr, limits: &QueryLimits) -> Result<usize, ApiError> {
-    let limit = params.positive("limit", 100)?;
+fn parse(query: &str) -> Result<Expr, ApiError> {
+    Ok(syntax::parse(query)?)
+}
+
+pub fn check_limit(limit: usize, expr: &Expr, limits: &QueryLimits) -> Result<(), ApiError> {
     if matches!(expr, Expr::Log(_)) && limit > limits.entries_max {
         return Err(ApiError::bad_request(format!(
             "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {})",
             limits.entries_max
         )));
     }
-    Ok(limit)
+    Ok(())
 }
 
 /// Loki's checks on the span of a query; gives the range cut to how far back queries may look.
@@ -189,27 +213,39 @@ pub async fn range(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
+    let query = range_query(&api, &params, parse)?;
+    let flags = EncodingFlags::of(&headers);
+    let result =
+        blocking(&api, tenant, "range", move |api, context| api.engine.range(&query, context))
+            .await?;
+    Ok(json_body(encode::query_result(&result, &flags)))
+}
+
+/// Reads the parameters and refuses what is wrong with them in Loki's order.
+fn range_query(
+    api: &Api,
+    params: &Params,
+    parse: impl FnOnce(&str) -> Result<Expr, ApiError>,
+) -> Result<RangeQuery, ApiError> {
     let now = Timestamp(api.clock.now_ns());
-    let expr = parse(params.query()?)?;
-    let range = check_range(&api, params.range(now)?, now)?;
-    check_windows(&api, &expr)?;
-    let limits = query_limits(&api);
-    let limit = limit(&params, &expr, &limits)?;
+    let range = params.range(now)?;
+    let limit = params.positive("limit", 100)?;
+    let direction = params.direction()?;
     let step_ns = params.check_points(range)?;
-    let query = RangeQuery {
+    let interval_ns = params.interval_ns()?;
+    let expr = parse(params.query()?)?;
+    check_limit(limit, &expr, &query_limits(api))?;
+    check_windows(api, &expr)?;
+    let range = check_range(api, range, now)?;
+    Ok(RangeQuery {
         expr,
         start: range.start,
         end: range.end,
         step_ns,
-        interval_ns: params.interval_ns()?,
+        interval_ns,
         limit,
-        direction: params.direction()?,
-    };
-    let categorize = categorize(&headers);
-    let result =
-        blocking(&api, tenant, "range", move |api, context| api.engine.range(&query, context))
-            .await?;
-    Ok(json_body(encode::query_result(&result, categorize)))
+        direction,
+    })
 }
 
 pub async fn instant(
@@ -218,6 +254,9 @@ pub async fn instant(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
+    let at = params.time("time", Timestamp(api.clock.now_ns()))?;
+    let limit = params.positive("limit", 100)?;
+    let direction = params.direction()?;
     let expr = parse(params.query()?)?;
     if matches!(expr, Expr::Log(_)) {
         return Err(ApiError::bad_request(
@@ -225,47 +264,39 @@ pub async fn instant(
         ));
     }
     check_windows(&api, &expr)?;
-    let limit = limit(&params, &expr, &query_limits(&api))?;
-    let at = params.time("time", Timestamp(api.clock.now_ns()))?;
-    let query = InstantQuery { expr, at, limit, direction: params.direction()? };
-    let categorize = categorize(&headers);
+    let query = InstantQuery { expr, at, limit, direction };
+    let flags = EncodingFlags::of(&headers);
     let result =
         blocking(&api, tenant, "instant", move |api, context| api.engine.instant(&query, context))
             .await?;
-    Ok(json_body(encode::query_result(&result, categorize)))
+    Ok(json_body(encode::query_result(&result, &flags)))
 }
 
 /// `/api/prom/query`: streams with their labels as text, plus a `regexp` parameter.
 pub async fn legacy(
     State(api): State<Arc<Api>>,
     Extension(Tenant(tenant)): Extension<Tenant>,
+    headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let now = Timestamp(api.clock.now_ns());
-    let mut text = params.query()?.to_owned();
-    if let Some(regexp) = params.get("regexp") {
-        text = format!("{text} |~ {}", crate::model::quote(regexp));
-    }
-    let expr = parse(&text)?;
-    if matches!(expr, Expr::Metric(_)) {
-        return Err(ApiError::bad_request("legacy endpoints only support streams result type"));
-    }
-    let range = check_range(&api, params.range(now)?, now)?;
-    let limit = limit(&params, &expr, &query_limits(&api))?;
-    let direction = params.direction()?;
-    let query = RangeQuery {
-        expr,
-        start: range.start,
-        end: range.end,
-        step_ns: 1_000_000_000,
-        interval_ns: 0,
-        limit,
-        direction,
-    };
+    let query = range_query(&api, &params, |text| {
+        let expr = match params.get("regexp") {
+            Some(regexp) => parse(&format!("{text} |~ {}", crate::model::quote(regexp)))?,
+            None => parse(text)?,
+        };
+        // Loki's words, code and all: its own clients know them.
+        match expr {
+            Expr::Metric(_) => Err(ApiError::bad_request(
+                "rpc error: code = Code(400) desc = legacy endpoints only support streams result type",
+            )),
+            Expr::Log(_) => Ok(expr),
+        }
+    })?;
     let result =
         blocking(&api, tenant, "legacy", move |api, context| api.engine.range(&query, context))
             .await?;
-    Ok(json_body(encode::legacy_streams(&result)))
+    let categorize = EncodingFlags::of(&headers).categorize();
+    Ok(json_body(encode::legacy_streams(&result, categorize)))
 }
 
 /// For tail and exports: entries of a range, oldest first.
@@ -292,12 +323,10 @@ pub fn history(
 pub async fn format(params: Params) -> Response {
     let query = params.get("query").unwrap_or_default();
     match syntax::parse(query) {
-        Ok(expr) => {
-            Json(json!({"status": "success", "data": syntax::pretty(&expr)})).into_response()
-        }
+        Ok(expr) => json_value(&json!({"status": "success", "data": syntax::pretty(&expr)})),
         Err(error) => {
-            let body = json!({"status": "invalid-query", "error": error.to_string()});
-            (StatusCode::BAD_REQUEST, Json(body)).into_response()
+            let body = json!({"status": "invalid-query", "error": error.loki()});
+            (StatusCode::BAD_REQUEST, json_value(&body)).into_response()
         }
     }
 }

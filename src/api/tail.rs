@@ -30,7 +30,15 @@ struct TailRequest {
     tenant: String,
     range: TimeRange,
     limit: usize,
-    categorize: Categorize,
+    form: Form,
+}
+
+/// What frames look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Streams(Categorize),
+    /// That of `/api/prom/tail`.
+    Legacy,
 }
 
 pub async fn tail(
@@ -40,20 +48,27 @@ pub async fn tail(
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let is_legacy = request.uri().path().starts_with("/api/prom/");
     let params = {
         use axum::extract::FromRequest as _;
         Params::from_request(request, &()).await?
     };
+    let expr = syntax::parse(params.query()?)?;
     let upgrade = upgrade.map_err(|_| ApiError::bad_request("Bad Request"))?;
-    let expr =
-        syntax::parse(params.query()?).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let delay_secs: u64 = params.number("delay_for", 0)?;
+    let delay_secs: i64 = params.number("delay_for", 0)?;
+    if delay_secs < 0 {
+        return Err(ApiError::bad_request(format!(
+            "delay_for value {delay_secs} is out of range [0, {}]",
+            u32::MAX
+        )));
+    }
     if delay_secs > 5 {
         return Err(ApiError::bad_request("delay_for can't be greater than 5"));
     }
     let now = Timestamp(api.clock.now_ns());
-    let start = params.time("start", now.saturating_add_ns(-3_600_000_000_000))?;
-    let limit: usize = params.number("limit", 100)?;
+    let start = params.bound("start", now.saturating_add_ns(-3_600_000_000_000))?;
+    // Loki knows no tail without history; here 0 is one.
+    let limit = if params.get("limit") == Some("0") { 0 } else { params.positive("limit", 100)? };
     let limit = limit.min(query::query_limits(&api).entries_max);
     let tails_max = api.limits.load().max_concurrent_tail_requests;
     let (place, tails) = Place::take(&api);
@@ -62,9 +77,16 @@ pub async fn tail(
             "max concurrent tail requests limit exceeded, count > limit ({tails} > {tails_max})"
         )));
     }
-    let categorize = query::categorize(&headers);
+    let categorize = query::EncodingFlags::of(&headers).categorize();
+    // A start that lies further back than queries may reach begins where they do.
+    let length_max_ns = match api.limits.load().max_query_length.ns() {
+        0 => i64::MAX,
+        length => length,
+    };
+    let start = start.max(now.saturating_add_ns(-length_max_ns));
     let range = TimeRange::new(start, now.saturating_add_ns(1));
-    let tail = TailRequest { expr, tenant, range, limit, categorize };
+    let form = if is_legacy { Form::Legacy } else { Form::Streams(categorize) };
+    let tail = TailRequest { expr, tenant, range, limit, form };
     Ok(upgrade
         .on_upgrade(move |socket| async move {
             let _place = place;
@@ -139,7 +161,7 @@ async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
     let newest = range.end;
     let mut seen: HashSet<(Labels, i64, String)> =
         rows.iter().map(|row| (row.stream.clone(), row.ts.0, row.line.clone())).collect();
-    if send_rows(&mut socket, &rows, tail.categorize, 0).await.is_err() {
+    if send_rows(&mut socket, &rows, tail.form, 0).await.is_err() {
         return;
     }
     let mut missed = Missed::default();
@@ -191,7 +213,7 @@ async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
                         || !seen.remove(&(row.stream.clone(), row.ts.0, row.line.clone()))
                 });
                 rows.sort_by_key(|row| row.ts);
-                if send_rows(&mut socket, &rows, tail.categorize, dropped).await.is_err() {
+                if send_rows(&mut socket, &rows, tail.form, dropped).await.is_err() {
                     return;
                 }
             }
@@ -202,7 +224,7 @@ async fn run(api: Arc<Api>, tail: TailRequest, mut socket: WebSocket) {
 async fn send_rows(
     socket: &mut WebSocket,
     rows: &[LogRow],
-    categorize: Categorize,
+    form: Form,
     dropped: u64,
 ) -> Result<(), axum::Error> {
     let mut dropped = dropped;
@@ -212,18 +234,22 @@ async fn send_rows(
         if chunk.is_empty() && dropped == 0 {
             return Ok(());
         }
-        socket.send(Message::Text(frame(chunk, categorize, dropped).into())).await?;
+        socket.send(Message::Text(frame(chunk, form, dropped).into())).await?;
         dropped = 0;
     }
 }
 
 /// One frame in Loki's form; each entry is a stream object of its own.
-fn frame(rows: &[LogRow], categorize: Categorize, dropped: u64) -> String {
+fn frame(rows: &[LogRow], form: Form, dropped: u64) -> String {
     let mut out = String::from("{\"streams\":[");
     for (at, row) in rows.iter().enumerate() {
         if at > 0 {
             out.push(',');
         }
+        let Form::Streams(categorize) = form else {
+            encode::legacy_group(&mut out, std::slice::from_ref(row), Categorize::No);
+            continue;
+        };
         out.push_str("{\"stream\":");
         for group in group_streams(std::slice::from_ref(row), categorize) {
             encode::pairs(&mut out, group.labels.iter().copied());
@@ -240,7 +266,7 @@ fn frame(rows: &[LogRow], categorize: Categorize, dropped: u64) -> String {
             ",\"dropped_entries\":[{{\"timestamp\":\"0\",\"labels\":{{\"dropped\":\"{dropped}\"}}}}]"
         );
     }
-    if categorize == Categorize::Yes {
+    if form == Form::Streams(Categorize::Yes) {
         out.push_str(",\"encodingFlags\":[\"categorize-labels\"]");
     }
     out.push('}');
@@ -263,9 +289,9 @@ mod tests {
     #[test]
     fn frames_say_what_is_missing() {
         assert_eq!(
-            frame(&[], Categorize::No, 7),
+            frame(&[], Form::Streams(Categorize::No), 7),
             r#"{"streams":[],"dropped_entries":[{"timestamp":"0","labels":{"dropped":"7"}}]}"#
         );
-        assert_eq!(frame(&[], Categorize::No, 0), r#"{"streams":[]}"#);
+        assert_eq!(frame(&[], Form::Legacy, 0), r#"{"streams":[]}"#);
     }
 }

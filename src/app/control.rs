@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::backup;
 use super::ingest::Rules;
+use super::logging;
 use super::rules::{Ground, build_rules, load_alert_rules, load_config};
 use crate::alert::{AlertError, Ruler};
 use crate::api::{BoxFuture, Control, DeleteAsked, DeleteFailure, DeleteShown};
@@ -122,6 +123,14 @@ impl Control for Desk {
             Ok(text) => self.0.rules.load().redactor.redact_text(&text).into_owned(),
             Err(error) => format!("# {}: {error}\n", path.display()),
         }
+    }
+
+    fn log_level(&self) -> String {
+        logging::level()
+    }
+
+    fn set_log_level(&self, level: &str) -> Result<(), String> {
+        logging::set_level(level)
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<String, String>> {

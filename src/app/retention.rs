@@ -53,7 +53,8 @@ pub struct LogqlDeletes;
 
 impl Language for LogqlDeletes {
     fn compile(&self, query: &str) -> Result<Selection, String> {
-        let mut log = syntax::parse_log(query).map_err(|error| error.to_string())?;
+        let mut log = syntax::parse_log(query)
+            .map_err(|error| format!("invalid query expression: {error}"))?;
         // A line that a stage cannot read passes filters with an error on it. Deleting it on that
         // ground would delete what nobody meant.
         let reads_values =

@@ -186,6 +186,8 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         metrics,
         clock,
         multi_tenant: loaded.config.server.multi_tenant,
+        retention_period: loaded.config.retention.period,
+        multi_tenant_queries: loaded.config.querier.multi_tenant_queries_enabled,
         notifier: notify.clone(),
         queries_at_once: budget.queries_at_once,
     });

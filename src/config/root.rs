@@ -28,6 +28,7 @@ pub struct Config {
     pub redaction: RawRedaction,
     pub retention: Retention,
     pub limits: Limits,
+    pub querier: Querier,
     pub alerts: Alerts,
     /// Receivers and routes as in alertmanager.yml, written in place ...
     pub notify: Option<RawNotify>,
@@ -44,6 +45,14 @@ pub struct Server {
     pub external_url: Option<String>,
     /// Tenants by X-Scope-OrgID, strictly apart.
     pub multi_tenant: bool,
+}
+
+/// Loki's name for what concerns queries alone.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Querier {
+    /// Whether `X-Scope-OrgID: a|b` asks several tenants at once.
+    pub multi_tenant_queries_enabled: bool,
 }
 
 impl Default for Server {

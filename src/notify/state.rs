@@ -18,6 +18,8 @@ use crate::model::{Alert, Labels};
 const RESOLVED_KEPT_NS: i64 = 3600 * 1_000_000_000;
 /// A firing alert that nobody confirms for this long has lost its rule engine.
 const UNHEARD_MAX_NS: i64 = 48 * 3600 * 1_000_000_000;
+/// The same for alerts that came over the API: Alertmanager's `resolve_timeout`.
+const FOREIGN_UNHEARD_MAX_NS: i64 = 5 * 60 * 1_000_000_000;
 /// A new critical alert in a group that was told before waits no longer than this.
 const CRITICAL_WAIT_NS: i64 = 10 * 1_000_000_000;
 
@@ -189,7 +191,10 @@ impl State {
         }
         for known in self.alerts.values_mut() {
             let heard = known.heard_at_ns.max(started_at_ns);
-            if !known.alert.is_resolved() && heard.saturating_add(UNHEARD_MAX_NS) <= now_ns {
+            // Only rules of ours have an expression; others repeat every minute what still fires.
+            let is_foreign = known.alert.expr.is_empty();
+            let unheard_max_ns = if is_foreign { FOREIGN_UNHEARD_MAX_NS } else { UNHEARD_MAX_NS };
+            if !known.alert.is_resolved() && heard.saturating_add(unheard_max_ns) <= now_ns {
                 Arc::make_mut(&mut known.alert).ends_at_ns = Some(now_ns);
                 is_changed = true;
             }

@@ -10,6 +10,7 @@ use crate::store::read::{Cancel, LogRead};
 use crate::text::units;
 
 use super::error::QueryError;
+use super::explore::Miner;
 use super::result::{QueryData, QueryResult, QueryStats, Sample, Series};
 use super::run::cache::ResultCache;
 use super::run::context::Context;
@@ -19,6 +20,7 @@ use super::run::log::{self, Direction};
 use super::run::vectors::{Value, Vectors};
 use super::syntax::Expr;
 use super::syntax::ast::{LogExpr, MetricExpr};
+use super::tenants::Tenants;
 
 /// Who asks, until when, and how much an answer may cost.
 #[derive(Debug, Clone)]
@@ -90,6 +92,7 @@ pub struct InstantQuery {
 pub struct Engine {
     pub(super) reader: Arc<dyn LogRead>,
     cache: Option<Arc<ResultCache>>,
+    pub(super) patterns: Arc<ResultCache<Miner>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -100,7 +103,9 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub fn new(reader: Arc<dyn LogRead>) -> Self {
-        Engine { reader, cache: None }.with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
+        let reader = Arc::new(Tenants(reader));
+        let patterns = Arc::new(ResultCache::new(limits::PATTERN_CACHE_BYTES_MAX));
+        Engine { reader, cache: None, patterns }.with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
     }
 
     /// How much memory results of sealed parts may take; nothing is kept when that is zero.
@@ -191,8 +196,12 @@ fn lines(
     query: &RangeQuery,
     running: &mut Context<'_>,
 ) -> Result<QueryData, QueryError> {
-    let rows = log::evaluate(log, range, query.limit, query.direction, running)?;
-    Ok(QueryData::Streams(log::thin_out(rows, query.interval_ns)))
+    let rows = if query.interval_ns > 0 {
+        log::spaced(log, range, query.limit, query.direction, query.interval_ns, running)?
+    } else {
+        log::evaluate(log, range, query.limit, query.direction, running)?
+    };
+    Ok(QueryData::Streams(rows))
 }
 
 fn check_range(start: Timestamp, end: Timestamp, limits: &QueryLimits) -> Result<(), QueryError> {

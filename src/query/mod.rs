@@ -14,6 +14,7 @@ mod plan;
 mod result;
 mod run;
 mod tail;
+mod tenants;
 
 pub use engine::{Engine, InstantQuery, QueryContext, QueryLimits, RangeQuery};
 pub use error::QueryError;
@@ -31,6 +32,7 @@ pub use result::{
 pub use run::log::Direction;
 pub use stage::StageError;
 pub use tail::TailFilter;
+pub use tenants::SEPARATOR as TENANT_SEPARATOR;
 
 #[cfg(test)]
 mod tests;

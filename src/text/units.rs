@@ -82,6 +82,31 @@ fn split_digits(text: &str) -> (&str, &str) {
     text.split_at(len)
 }
 
+/// Why a text is no duration, in Prometheus' words.
+pub fn prometheus_duration_fault(text: &str) -> String {
+    if text.is_empty() {
+        return "empty duration string".to_owned();
+    }
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let after = rest.get(digits..).unwrap_or_default();
+        let unit_len = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let unit = after.get(..unit_len).unwrap_or_default();
+        if digits == 0 || unit.is_empty() {
+            break;
+        }
+        if !matches!(unit, "ms" | "s" | "m" | "h" | "d" | "w" | "y") {
+            return format!("unknown unit {unit:?} in duration {text:?}");
+        }
+        rest = after.get(unit_len..).unwrap_or_default();
+    }
+    if rest.is_empty() && text.bytes().filter(u8::is_ascii_digit).count() > 9 {
+        return "duration out of range".to_owned();
+    }
+    format!("not a valid duration string: {text:?}")
+}
+
 /// Prometheus: `1y2w3d4h5m6s7ms`, units descending, integers only; `0` alone is allowed. In nanoseconds.
 pub fn parse_prometheus_duration(text: &str) -> Option<i64> {
     if text == "0" {

@@ -94,7 +94,7 @@ fn ask(server: &Server, kind: &str, query: &str, options: &Map<String, Value>) -
 }
 
 /// Order-free form of an answer.
-fn canon(answer: &Value) -> Value {
+pub fn canon(answer: &Value) -> Value {
     let data = &answer["data"];
     if let Some(result) = data["result"].as_array() {
         let mut result = result.clone();
@@ -127,7 +127,7 @@ fn canon(answer: &Value) -> Value {
 }
 
 /// The same value with the keys of every object sorted.
-fn sorted(value: &Value) -> Value {
+pub fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut pairs: Vec<(String, Value)> =
@@ -152,7 +152,7 @@ fn near(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn same(want: &Value, given: &Value, path: &str) -> Result<(), String> {
+pub fn same(want: &Value, given: &Value, path: &str) -> Result<(), String> {
     match (want, given) {
         (Value::Object(a), Value::Object(b)) => {
             for name in a.keys().chain(b.keys()) {
@@ -179,7 +179,7 @@ fn same(want: &Value, given: &Value, path: &str) -> Result<(), String> {
 }
 
 /// What a loose case compares: structure and names, numbers left out.
-fn names(value: &Value) -> Value {
+pub fn names(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
             .iter()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{QUIET, Server, http};
+use crate::support::{QUIET, Server, http, wait_for};
 
 fn post(server: &Server, silence: &Value) -> (u16, Value) {
     let json_type = [("Content-Type", "application/json")];
@@ -96,4 +96,40 @@ fn what_is_wrong_with_a_silence_is_told() {
     assert_eq!(get(&server, "/api/v2/alerts/groups"), (200, json!([])));
     assert_eq!(get(&server, "/api/v2/status").1["cluster"]["status"], "disabled");
     assert!(get(&server, "/api/v2/receivers").1.is_array());
+}
+
+#[test]
+fn alerts_of_others_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(QUIET, &folder.path().join("data"));
+    let json_type = [("Content-Type", "application/json")];
+    let send =
+        |alerts: &Value| server.post("/api/v2/alerts", &json_type, alerts.to_string().as_bytes());
+    // As Prometheus sends it: with an end to come.
+    let firing = json!({
+        "labels": {"alertname": "DiskFull", "severity": "warning", "host": "db1"},
+        "annotations": {"summary": "97 % used"},
+        "startsAt": "2026-11-21T10:00:00Z",
+        "endsAt": "2199-01-01T00:00:00Z",
+        "generatorURL": "http://prometheus/graph",
+    });
+    assert_eq!(send(&json!([firing])), (200, String::new()));
+    let shown = wait_for("the alert", || {
+        let (_, shown) = get(&server, "/api/v2/alerts");
+        (shown.as_array()?.len() == 1).then_some(shown)
+    });
+    assert_eq!(shown[0]["labels"], firing["labels"]);
+    assert_eq!(shown[0]["annotations"], firing["annotations"]);
+    assert_eq!(shown[0]["startsAt"], "2026-11-21T10:00:00.000Z");
+    assert_eq!(shown[0]["status"]["state"], "active");
+    let mut over = firing.clone();
+    over["endsAt"] = json!("2026-11-21T10:05:00Z");
+    assert_eq!(send(&json!([over])).0, 200);
+    wait_for("its end", || {
+        let (_, shown) = get(&server, "/api/v2/alerts");
+        shown.as_array()?.is_empty().then_some(())
+    });
+    let (status, told) = send(&json!([{"labels": {}}]));
+    assert_eq!((status, told.trim()), (400, "\"at least one label pair required\""));
+    assert_eq!(send(&json!({"labels": {}})).0, 400);
 }

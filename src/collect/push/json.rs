@@ -6,7 +6,10 @@ use std::cell::Cell;
 use std::fmt;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use serde_json::value::RawValue;
 
 use super::PushError;
 use super::label_texts::{self, labels_of};
@@ -64,8 +67,51 @@ fn share(body: &Bytes, text: Cow<'_, str>) -> Text {
     }
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The labels of a stream. A number or a truth value as a label is taken by its text.
+struct LabelPairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'de> Deserialize<'de> for LabelPairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = LabelPairs<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with string values")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                let mut bytes = 0;
+                while let Some(Borrowed(name)) = map.next_key()? {
+                    let value: &'de RawValue = map.next_value()?;
+                    // Empty ones take room too.
+                    bytes += name.len() + value.get().len();
+                    label_texts::check_size(bytes).map_err(|reason| {
+                        A::Error::custom(format!("couldn't parse labels: {reason}"))
+                    })?;
+                    let text = value.get();
+                    let value = match text.as_bytes().first() {
+                        Some(b'"') => {
+                            let Borrowed(value) =
+                                serde_json::from_str(text).map_err(A::Error::custom)?;
+                            value
+                        }
+                        Some(b'{' | b'[') => {
+                            return Err(A::Error::custom("a label must be a string"));
+                        }
+                        _ if text == "null" => Cow::Borrowed(""),
+                        _ => Cow::Borrowed(text),
+                    };
+                    pairs.push((name, value));
+                }
+                Ok(LabelPairs(pairs))
+            }
+        }
+        from.deserialize_map(Pairs)
+    }
+}
 
 /// Declares a seed and visitor that carries what the body shares.
 macro_rules! seed {
@@ -88,10 +134,10 @@ macro_rules! seed {
     };
 }
 
-seed!(Request, Vec<StreamBatch>, "an object with \"streams\"", deserialize_map);
-seed!(Streams, Vec<StreamBatch>, "a list of streams", deserialize_seq);
+seed!(Request, Vec<StreamBatch>, "an object with \"streams\"", deserialize_any);
+seed!(Streams, Vec<StreamBatch>, "a list of streams", deserialize_any);
 seed!(Stream, StreamBatch, "an object with \"stream\" and \"values\"", deserialize_map);
-seed!(Values, Vec<Entry>, "a list of [\"<ns>\", \"line\"]", deserialize_seq);
+seed!(Values, Vec<Entry>, "a list of [\"<ns>\", \"line\"]", deserialize_any);
 seed!(
     ValueSeed,
     Entry,
@@ -106,6 +152,10 @@ impl<'de> Visitor<'de> for Request<'_> {
     type Value = Vec<StreamBatch>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Self::wanted(f)
+    }
+    /// `null` stands for nothing there, as in Go.
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut streams = Vec::new();
@@ -124,6 +174,10 @@ impl<'de> Visitor<'de> for Streams<'_> {
     type Value = Vec<StreamBatch>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Self::wanted(f)
+    }
+    /// `null` stands for nothing there, as in Go.
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut streams = Vec::new();
@@ -145,17 +199,13 @@ impl<'de> Visitor<'de> for Stream<'_> {
         while let Some(Borrowed(key)) = map.next_key()? {
             match &*key {
                 "stream" => {
-                    let pairs = map.next_value_seed(MetadataSeed { taken: self.taken })?;
+                    let LabelPairs(pairs) = map.next_value()?;
                     if let Some((name, _)) = pairs.iter().find(|(n, _)| !Labels::is_valid_name(n)) {
                         let reason = crate::model::LabelsError::Name(name.to_string());
                         return Err(A::Error::custom(format!("couldn't parse labels: {reason}")));
                     }
-                    let bytes = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
-                    label_texts::check_size(bytes).map_err(|reason| {
-                        A::Error::custom(format!("couldn't parse labels: {reason}"))
-                    })?;
                     stream.labels = Labels::from_pairs(
-                        pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+                        pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())),
                     );
                 }
                 "labels" => {
@@ -182,6 +232,10 @@ impl<'de> Visitor<'de> for Values<'_> {
     type Value = Vec<Entry>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Self::wanted(f)
+    }
+    /// `null` stands for nothing there, as in Go.
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();

@@ -44,10 +44,14 @@ fn stream(body: &Bytes, message: &[u8], room: &Room) -> Result<StreamBatch, Push
         match number {
             1 => {
                 let text = String::from_utf8_lossy(value.bytes(number)?);
-                labels = labels_of(&text).map_err(|error| PushError::Labels {
-                    labels: text.chars().take(200).collect(),
-                    reason: error.to_string(),
-                })?;
+                // An empty text is no labels at all, as in Loki.
+                labels =
+                    labels_of(if text.is_empty() { "{}" } else { &text }).map_err(|error| {
+                        PushError::Labels {
+                            labels: text.chars().take(200).collect(),
+                            reason: error.to_string(),
+                        }
+                    })?;
             }
             2 => entries.push(entry(body, value.bytes(number)?, room)?),
             _ => {}

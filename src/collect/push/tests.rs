@@ -185,12 +185,12 @@ fn limits_take_what_fits_and_name_the_rest() {
     check_limit(
         r#"{"a":"1"}"#,
         r#"["999","x"]"#,
-        "entry for stream '{a=\"1\"}' has timestamp too old: 1970-01-01T00:00:00.000000999Z, oldest acceptable timestamp is: 1970-01-01T00:00:00.000001Z",
+        "entry for stream '{a=\"1\"}' has timestamp too old: 1970-01-01T00:00:00Z, oldest acceptable timestamp is: 1970-01-01T00:00:00Z",
     );
     check_limit(
         r#"{"a":"1"}"#,
         r#"["2011","x"]"#,
-        "entry for stream '{a=\"1\"}' has timestamp too new: 1970-01-01T00:00:00.000002011Z",
+        "entry for stream '{a=\"1\"}' has timestamp too new: 1970-01-01T00:00:00Z",
     );
     check_limit(
         r#"{"a":"1"}"#,

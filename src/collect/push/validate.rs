@@ -47,9 +47,25 @@ impl Rejected {
     }
 
     pub fn message(&self) -> String {
-        let mut text = self.messages.join("\n");
+        if let [only] = &self.messages[..]
+            && self.more == 0
+        {
+            return only.clone();
+        }
+        let mut kinds: Vec<(&str, usize)> = Vec::new();
+        for message in &self.messages {
+            match kinds.iter_mut().find(|(known, _)| known == message) {
+                Some((_, times)) => *times += 1,
+                None => kinds.push((message, 1)),
+            }
+        }
+        let told: Vec<String> = kinds
+            .iter()
+            .map(|(message, times)| format!("{times} errors like: {message}"))
+            .collect();
+        let mut text = told.join("; ");
         if self.more > 0 {
-            let _ = write!(text, "\nand {} more", self.more);
+            let _ = write!(text, "; and {} more", self.more);
         }
         text
     }
@@ -109,15 +125,16 @@ fn check_entries(
         if entry.ts < oldest {
             rejected.add(1, bytes, || {
                 format!(
-                    "entry for stream '{labels}' has timestamp too old: {}, oldest acceptable timestamp is: {oldest}",
-                    entry.ts
+                    "entry for stream '{labels}' has timestamp too old: {}, oldest acceptable timestamp is: {}",
+                    whole_seconds(entry.ts),
+                    whole_seconds(oldest)
                 )
             });
             return false;
         }
         if entry.ts > newest {
             rejected.add(1, bytes, || {
-                format!("entry for stream '{labels}' has timestamp too new: {}", entry.ts)
+                format!("entry for stream '{labels}' has timestamp too new: {}", whole_seconds(entry.ts))
             });
             return false;
         }
@@ -144,6 +161,11 @@ fn check_entries(
             }
         }
     });
+}
+
+/// A time as Loki shows it here: without the fraction.
+fn whole_seconds(ts: Timestamp) -> Timestamp {
+    Timestamp::from_secs(ts.0.div_euclid(1_000_000_000))
 }
 
 fn check_metadata(entry: &mut Entry, limits: &PushLimits) -> Result<(), String> {

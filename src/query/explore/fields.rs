@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::limits;
 use crate::model::{Labels, TimeRange};
 use crate::query::engine::{Engine, QueryContext};
 use crate::query::error::QueryError;
@@ -50,7 +54,7 @@ impl FieldKind {
         );
         if value.parse::<i64>().is_ok() {
             FieldKind::Int
-        } else if value.parse::<f64>().is_ok() {
+        } else if is_go_float(value) {
             FieldKind::Float
         } else if is_bool {
             FieldKind::Boolean
@@ -62,6 +66,24 @@ impl FieldKind {
             FieldKind::String
         }
     }
+}
+
+/// Whether Go's `ParseFloat` takes it: underscores between digits are fine, numbers that do not
+/// fit are not.
+fn is_go_float(value: &str) -> bool {
+    let number = if value.contains('_') {
+        let bytes = value.as_bytes();
+        let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+        let between = |(at, _): (usize, &str)| at > 0 && digit(at - 1) && digit(at + 1);
+        if !value.match_indices('_').all(between) {
+            return false;
+        }
+        value.replace('_', "").parse::<f64>()
+    } else {
+        value.parse::<f64>()
+    };
+    number
+        .is_ok_and(|number| !number.is_infinite() || !value.contains(|c: char| c.is_ascii_digit()))
 }
 
 /// The parser that finds a field.
@@ -91,6 +113,9 @@ pub struct DetectedField {
     pub json_path: Vec<String>,
 }
 
+/// Fields that are looked at while the values of one of them are asked for.
+const FIELDS_MAX: usize = 10_000;
+
 #[derive(Debug)]
 struct Field {
     kind: FieldKind,
@@ -106,7 +131,7 @@ impl Engine {
         query: &FieldQuery,
         context: &QueryContext,
     ) -> Result<Vec<DetectedField>, QueryError> {
-        let fields = self.fields(query, context)?;
+        let fields = self.fields(query, query.field_limit, context)?;
         Ok(fields
             .into_iter()
             .map(|(label, field)| DetectedField {
@@ -127,7 +152,7 @@ impl Engine {
         context: &QueryContext,
     ) -> Result<Vec<String>, QueryError> {
         let mut values: Vec<String> = self
-            .fields(query, context)?
+            .fields(query, FIELDS_MAX, context)?
             .remove(field)
             .map(|field| {
                 let parsed = !field.parsers.is_empty();
@@ -142,13 +167,14 @@ impl Engine {
     fn fields(
         &self,
         query: &FieldQuery,
+        fields_max: usize,
         context: &QueryContext,
     ) -> Result<BTreeMap<String, Field>, QueryError> {
         let mut running = self.running(context);
         let limit = query.line_limit.min(context.limits.entries_max);
         let rows =
             log::evaluate(&query.log, query.range, limit, Direction::Backward, &mut running)?;
-        let mut finder = Finder::new(query.field_limit)?;
+        let mut finder = Finder::new(fields_max)?;
         // Stream by stream, as Loki looks at them: the last value seen decides the kind.
         let mut rows = rows;
         rows.sort_by(|a, b| a.stream.cmp(&b.stream));
@@ -198,8 +224,8 @@ impl Finder {
         for (candidate, worker) in
             [(FieldParser::Json, &mut self.json), (FieldParser::Logfmt, &mut self.logfmt)]
         {
-            let metadata = row.metadata.iter().map(|(name, value)| (name, value));
-            if let Some(parsed) = worker.run(row.ts, &row.line, metadata)
+            // Without the metadata: a field keeps its name beside a label of the same name there.
+            if let Some(parsed) = worker.run(row.ts, &row.line, std::iter::empty::<(&str, &str)>())
                 && parsed.error().is_none()
             {
                 found.extend(parsed.category(Category::Parsed));
@@ -231,7 +257,7 @@ impl Finder {
         field.kind = FieldKind::of(value);
         field.values.insert(value.to_owned());
         field.parsers.extend(parser);
-        if field.json_path.is_empty() {
+        if !path.is_empty() {
             field.json_path = path;
         }
     }
@@ -246,21 +272,42 @@ fn shown_size(value: String) -> String {
     }
 }
 
+/// The members of an object in their order; values are not looked into, so that numbers which
+/// fit no type do no harm.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(Each)
+    }
+}
+
 /// The keys that lead to the value which became this label.
 fn json_path(line: &str, label: &str) -> Vec<String> {
     let label = label.strip_suffix("_extracted").unwrap_or(label);
-    let Ok(serde_json::Value::Object(object)) = serde_json::from_str(line) else {
-        return Vec::new();
-    };
-    find_path(&object, "", label).unwrap_or_default()
+    find_path(line, "", label, limits::QUERY_DEPTH_MAX).unwrap_or_default()
 }
 
-fn find_path(
-    object: &serde_json::Map<String, serde_json::Value>,
-    prefix: &str,
-    label: &str,
-) -> Option<Vec<String>> {
-    for (key, value) in object {
+fn find_path(object: &str, prefix: &str, label: &str, deeper: usize) -> Option<Vec<String>> {
+    let deeper = deeper.checked_sub(1)?;
+    let members: Members<'_> = serde_json::from_str(object).ok()?;
+    for (key, value) in members.0 {
         let part: String =
             key.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let starts_with_digit = part.starts_with(|c: char| c.is_ascii_digit());
@@ -269,15 +316,15 @@ fn find_path(
             "" => part,
             _ => format!("{prefix}_{part}"),
         };
-        match value {
-            serde_json::Value::Object(inner) if label.starts_with(&name) => {
-                if let Some(mut path) = find_path(inner, &name, label) {
-                    path.insert(0, key.clone());
-                    return Some(path);
-                }
+        if value.get().starts_with('{') {
+            if label.starts_with(&name)
+                && let Some(mut path) = find_path(value.get(), &name, label, deeper)
+            {
+                path.insert(0, key);
+                return Some(path);
             }
-            _ if name == label => return Some(vec![key.clone()]),
-            _ => {}
+        } else if name == label {
+            return Some(vec![key]);
         }
     }
     None
@@ -294,6 +341,8 @@ mod tests {
             ("-1.5", FieldKind::Float),
             ("true", FieldKind::Boolean),
             ("1m3s", FieldKind::Duration),
+            ("1_000", FieldKind::Float),
+            ("1e400", FieldKind::String),
             ("10KB", FieldKind::Bytes),
             ("GET", FieldKind::String),
         ] {
@@ -308,5 +357,7 @@ mod tests {
         assert_eq!(json_path(line, "_1st"), ["1st"]);
         assert_eq!(json_path(line, "a_extracted"), ["a"]);
         assert!(json_path(line, "zzz").is_empty());
+        assert_eq!(json_path(r#"{"n":1e400,"a_b":1,"a":{"b":2}}"#, "a_b"), ["a_b"]);
+        assert_eq!(json_path(r#"{"s":"\ud800","a":{"b":2},"a_b":1}"#, "a_b"), ["a", "b"]);
     }
 }

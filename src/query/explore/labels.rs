@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Labels, Matcher, TimeRange};
 use crate::query::engine::{Engine, QueryContext};
 use crate::query::error::QueryError;
+use crate::query::tenants;
 use crate::store::read::StreamStats;
 
 /// Totals over the streams of a selector.
@@ -45,11 +46,14 @@ impl Engine {
         context: &QueryContext,
     ) -> Result<Vec<String>, QueryError> {
         let streams = self.streams(matchers, range, context)?;
-        let names: BTreeSet<&str> = streams
+        let mut names: BTreeSet<&str> = streams
             .iter()
             .flat_map(|stats| stats.stream.labels.iter())
             .map(|(name, _)| name)
             .collect();
+        if context.tenant.contains(tenants::SEPARATOR) {
+            names.insert(tenants::TENANT);
+        }
         Ok(names.into_iter().map(str::to_owned).collect())
     }
 
@@ -61,6 +65,10 @@ impl Engine {
         range: TimeRange,
         context: &QueryContext,
     ) -> Result<Vec<String>, QueryError> {
+        if name == tenants::TENANT && context.tenant.contains(tenants::SEPARATOR) {
+            // Of tenants without lines as well.
+            return Ok(context.tenant.split(tenants::SEPARATOR).map(str::to_owned).collect());
+        }
         let streams = self.streams(matchers, range, context)?;
         let values: BTreeSet<&str> =
             streams.iter().filter_map(|stats| stats.stream.labels.get(name)).collect();

@@ -8,5 +8,5 @@ mod volume;
 
 pub use fields::{DetectedField, FieldKind, FieldParser, FieldQuery};
 pub use labels::{DetectedLabel, IndexStats};
-pub use patterns::{DetectedPattern, PatternQuery};
+pub use patterns::{DetectedPattern, Miner, PatternQuery};
 pub use volume::{Volume, VolumeBy, VolumeQuery, VolumeSeries};

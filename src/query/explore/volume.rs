@@ -149,7 +149,9 @@ struct Buckets<'a> {
 impl Buckets<'_> {
     fn bucket(&self, ts: Timestamp) -> i64 {
         let end = ts.0.div_euclid(self.step_ns).saturating_add(1).saturating_mul(self.step_ns);
-        if end >= self.query.range.end.0 { self.query.range.end.0 } else { end - MS }
+        // The range holds its last moment, so its end is one past it.
+        let last = self.query.range.end.0.saturating_sub(1);
+        if end >= last { last } else { end - MS }
     }
 }
 

@@ -37,7 +37,12 @@ pub struct PartialSeries {
     pub cells: Vec<(i64, Part)>,
 }
 
-impl Partial {
+/// What takes room in a cache.
+pub trait Weigh {
+    fn bytes(&self) -> usize;
+}
+
+impl Weigh for Partial {
     fn bytes(&self) -> usize {
         let series = self.series.iter().map(|series| {
             super::series::bytes_of(&series.labels)
@@ -50,27 +55,28 @@ impl Partial {
 
 /// Results by query and part, those used least lately dropped first.
 #[derive(Debug)]
-pub struct ResultCache {
+pub struct ResultCache<T = Partial> {
     bytes_max: usize,
     /// Larger results are not kept: they would push out many others.
     result_bytes_max: usize,
-    kept: Mutex<Kept>,
+    kept: Mutex<Kept<T>>,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    results: HashMap<Key, (Arc<Partial>, u64)>,
+#[derive(Debug)]
+struct Kept<T> {
+    results: HashMap<Key, (Arc<T>, u64)>,
     by_use: BTreeMap<u64, Key>,
     uses: u64,
     bytes: usize,
 }
 
-impl ResultCache {
+impl<T: Weigh> ResultCache<T> {
     pub fn new(bytes_max: usize) -> Self {
-        ResultCache { bytes_max, result_bytes_max: bytes_max / 32, kept: Mutex::default() }
+        let kept = Kept { results: HashMap::new(), by_use: BTreeMap::new(), uses: 0, bytes: 0 };
+        ResultCache { bytes_max, result_bytes_max: bytes_max / 32, kept: Mutex::new(kept) }
     }
 
-    pub fn get(&self, key: &Key) -> Option<Arc<Partial>> {
+    pub fn get(&self, key: &Key) -> Option<Arc<T>> {
         let mut kept = self.kept.lock();
         kept.uses += 1;
         let now = kept.uses;
@@ -82,7 +88,7 @@ impl ResultCache {
         Some(found)
     }
 
-    pub fn put(&self, key: Key, partial: Partial) {
+    pub fn put(&self, key: Key, partial: T) {
         let bytes = partial.bytes();
         if bytes > self.result_bytes_max {
             return;
@@ -111,7 +117,7 @@ mod tests {
 
     #[test]
     fn keeps_what_was_used_last() {
-        let cache = ResultCache::new(128 * 32);
+        let cache: ResultCache = ResultCache::new(128 * 32);
         let key = |part| Key { query: 1, part: PartKey(part) };
         for part in 0..32 {
             cache.put(key(part), Partial::default());

@@ -82,6 +82,8 @@ impl JsonFields {
             let all: Vec<usize> = (0..self.fields.len()).collect();
             // Malformed text ends the search; what was found before stays.
             let _ = walk.descend(line, 0, *first == b'[', &all, 0);
+        } else if is_loose_key(line.as_bytes()) {
+            walk.broken = Some(scan::MALFORMED);
         }
         let Walk { found, broken, scratch, .. } = walk;
         row.state.scratch = scratch;
@@ -105,6 +107,13 @@ impl JsonFields {
             }
         }
     }
+}
+
+/// A line that begins with a key outside of any object.
+fn is_loose_key(line: &[u8]) -> bool {
+    scan::string_end(line, 1)
+        .and_then(|(end, _)| scan::next_token(line, end + 1))
+        .is_some_and(|(_, next)| next == b':')
 }
 
 fn field_piece(row: &mut Row<'_>, line: &str, value: Value) -> Piece {

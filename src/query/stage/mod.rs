@@ -8,7 +8,7 @@ mod format;
 mod ip;
 mod json;
 mod json_path;
-mod json_scan;
+pub mod json_scan;
 mod label_filter;
 mod line_filter;
 mod logfmt;

@@ -33,9 +33,12 @@ pub(super) fn stage(kind: &StageKind, regexes: &mut Budget) -> Result<(), Proble
         }
         StageKind::LabelFilter(filter) => label_filter(filter).map_err(Problem::InStage),
         StageKind::LineFormat { template } => {
-            Template::parse_within(template, Functions::LogQl, regexes)
-                .map(|_| ())
-                .map_err(|problem| Problem::InStage(format!("invalid line template: {problem}")))
+            Template::parse_within(template, Functions::LogQl, regexes).map(|_| ()).map_err(
+                |problem| {
+                    let problem = problem.unreadable("line", template);
+                    Problem::InStage(format!("invalid line template: {problem}"))
+                },
+            )
         }
         StageKind::LabelFormat { assignments } => {
             label_format(assignments, regexes).map_err(Problem::InStage)
@@ -112,8 +115,10 @@ fn label_format(assignments: &[LabelAssignment], regexes: &mut Budget) -> Result
             ));
         }
         if let AssignedValue::Template(template) = value {
-            Template::parse_within(template, Functions::LogQl, regexes)
-                .map_err(|problem| format!("invalid template for label '{label}': {problem}"))?;
+            Template::parse_within(template, Functions::LogQl, regexes).map_err(|problem| {
+                let problem = problem.unreadable("label", template);
+                format!("invalid template for label '{label}': {problem}")
+            })?;
         }
     }
     Ok(())

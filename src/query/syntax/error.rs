@@ -2,11 +2,23 @@
 
 use super::ast::Span;
 
+/// What a fault is about. Loki tells the place of the first kind alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A token that cannot stand where it does.
+    Grammar,
+    /// All tokens are in their places and mean nothing together.
+    Meaning,
+    /// Another kind of expression is wanted here.
+    Kind,
+}
+
 /// A fault in a query, with its place in the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("parse error at line {line}, col {column}: {message}")]
 pub struct ParseError {
     pub message: String,
+    pub fault: Fault,
     /// Byte offsets in the query.
     pub start: usize,
     pub end: usize,
@@ -23,7 +35,20 @@ impl ParseError {
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line = before.matches('\n').count() + 1;
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        ParseError { message: message.into(), start, end, line, column }
+        ParseError { message: message.into(), fault: Fault::Meaning, start, end, line, column }
+    }
+
+    pub(super) fn of(self, fault: Fault) -> Self {
+        ParseError { fault, ..self }
+    }
+
+    /// The text that Loki gives, byte for byte.
+    pub fn loki(&self) -> String {
+        match self.fault {
+            Fault::Grammar if self.end > 0 => self.to_string(),
+            Fault::Grammar | Fault::Meaning => format!("parse error : {}", self.message),
+            Fault::Kind => self.message.clone(),
+        }
     }
 
     /// The line of the query with carets under the fault:

@@ -169,7 +169,7 @@ impl<'a> Lexer<'a> {
         self.at += text.len() + 2;
         match units::parse_prometheus_duration(text) {
             Some(ns) => TokenKind::RangeNs(ns),
-            None => self.fault(duration_problem(text)),
+            None => self.fault(units::prometheus_duration_fault(text)),
         }
     }
 
@@ -344,29 +344,4 @@ impl<'a> Lexer<'a> {
 
 fn is_unit(c: char) -> bool {
     matches!(c, 'm' | 's' | 'h' | 'd' | 'w' | 'y')
-}
-
-/// Why a range is none, in Prometheus' words.
-fn duration_problem(text: &str) -> String {
-    if text.is_empty() {
-        return "empty duration string".to_owned();
-    }
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let after = rest.get(digits..).unwrap_or_default();
-        let unit_len = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let unit = after.get(..unit_len).unwrap_or_default();
-        if digits == 0 || unit.is_empty() {
-            break;
-        }
-        if !matches!(unit, "ms" | "s" | "m" | "h" | "d" | "w" | "y") {
-            return format!("unknown unit {unit:?} in duration {text:?}");
-        }
-        rest = after.get(unit_len..).unwrap_or_default();
-    }
-    if rest.is_empty() && text.bytes().filter(u8::is_ascii_digit).count() > 9 {
-        return "duration out of range".to_owned();
-    }
-    format!("not a valid duration string: {text:?}")
 }

@@ -23,7 +23,7 @@ mod tests;
 use crate::model::Matcher;
 
 pub use ast::{Expr, LogExpr};
-pub use error::ParseError;
+pub use error::{Fault, ParseError};
 pub use pretty::pretty;
 
 use ast::Span;
@@ -41,7 +41,8 @@ pub fn parse_log(query: &str) -> Result<LogExpr, ParseError> {
     match parse(query)? {
         Expr::Log(log) => Ok(log),
         Expr::Metric(metric) => {
-            Err(ParseError::new(query, metric.span, "only log selector is supported"))
+            let error = ParseError::new(query, metric.span, "only log selector is supported");
+            Err(error.of(Fault::Kind))
         }
     }
 }
@@ -51,9 +52,10 @@ pub fn parse_selector(query: &str) -> Result<Vec<Matcher>, ParseError> {
     selector_of(query, parse(query)?)
 }
 
-/// Like `parse_selector`, but permits selectors that keep nothing out, `{}` among them.
-pub fn parse_selector_permissive(query: &str) -> Result<Vec<Matcher>, ParseError> {
-    selector_of(query, parse_unvalidated(query)?)
+/// Like `parse_selector`, but `{}` stands for all streams.
+pub fn parse_selector_or_all(query: &str) -> Result<Vec<Matcher>, ParseError> {
+    let matchers = selector_of(query, parse_unvalidated(query)?)?;
+    if matchers.is_empty() { Ok(matchers) } else { parse_selector(query) }
 }
 
 fn parse_unvalidated(query: &str) -> Result<Expr, ParseError> {
@@ -68,7 +70,8 @@ fn selector_of(query: &str, expr: Expr) -> Result<Vec<Matcher>, ParseError> {
         Expr::Log(log) if log.stages.is_empty() => Ok(log.matchers),
         _ => {
             let whole = Span { start: 0, end: query.len() as u32 };
-            Err(ParseError::new(query, whole, "only label matchers are supported"))
+            let error = ParseError::new(query, whole, "only label matchers are supported");
+            Err(error.of(Fault::Kind))
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::limits;
 use crate::text::re2::Budget;
 
 use super::ast::Span;
-use super::error::ParseError;
+use super::error::{Fault, ParseError};
 use super::lexer;
 use super::token::{Symbol, Token, TokenKind, Word};
 
@@ -123,14 +123,14 @@ impl<'a> Parser<'a> {
     pub fn unexpected(&self, expected: &[&str]) -> ParseError {
         let token = self.peek();
         if let TokenKind::Fault(message) = token {
-            return ParseError::new(self.query, self.span(), message.clone());
+            return self.error(self.span(), message.clone()).of(Fault::Grammar);
         }
         let mut message = format!("syntax error: unexpected {}", token.shown());
         for (index, name) in expected.iter().enumerate() {
             message.push_str(if index == 0 { ", expecting " } else { " or " });
             message.push_str(name);
         }
-        ParseError::new(self.query, self.span(), message)
+        self.error(self.span(), message).of(Fault::Grammar)
     }
 
     pub fn error(&self, span: Span, message: impl Into<String>) -> ParseError {

@@ -188,7 +188,7 @@ fn volumes() {
     assert_eq!(volumes[0].labels, [("app".to_owned(), String::new())]);
     let series = engine.volume_range(&query, 60_000_000_000, &context).unwrap();
     assert_eq!(series[0].points, [(Timestamp::from_millis(59_999), 95)]);
-    assert_eq!(series[1].points, [(sec(120), 5)]);
+    assert_eq!(series[1].points, [(Timestamp(sec(120).0 - 1), 5)]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ struct Line {
     stream: usize,
     secs: i64,
     status: u32,
+    /// Without one, the line says so with an empty text: a label all the same.
     user: String,
     wide: bool,
 }
@@ -27,12 +28,17 @@ struct Line {
 impl Line {
     fn text(&self) -> String {
         let Line { status, user, .. } = self;
+        let mark = match (user.is_empty(), self.wide) {
+            (true, _) => "",
+            (false, true) => r"\u0021",
+            (false, false) => "!",
+        };
         if self.wide {
             format!(
-                r#"{{"x":[1,{{"status":9}}],"status":{status},"req":{{"user":"{user}\u0021"}}}}"#
+                r#"{{"x":[1,{{"status":9}}],"status":{status},"req":{{"user":"{user}{mark}"}}}}"#
             )
         } else {
-            format!(r#"{{"status": {status} , "req":{{"user":"{user}!"}},"n":null}}"#)
+            format!(r#"{{"status": {status} , "req":{{"user":"{user}{mark}"}},"n":null}}"#)
         }
     }
 }
@@ -130,11 +136,11 @@ impl Shape {
 }
 
 fn to_labels(labels: &BTreeMap<String, String>) -> Labels {
-    Labels::from_pairs(labels.clone())
+    Labels::of_series(labels.clone())
 }
 
 fn group(labels: &Labels, without: bool, names: &[String]) -> Labels {
-    Labels::from_pairs(
+    Labels::of_series(
         labels.iter().filter(|(name, _)| names.iter().any(|listed| listed == name) != without),
     )
 }
@@ -252,7 +258,7 @@ impl Metric {
 }
 
 fn lines() -> impl Strategy<Value = Vec<Line>> {
-    let line = (0..4_usize, 0..120_i64, 0..6_u32, "[ab]{1,2}", any::<bool>())
+    let line = (0..4_usize, 0..120_i64, 0..6_u32, "[ab]{0,2}", any::<bool>())
         .prop_map(|(stream, secs, status, user, wide)| Line { stream, secs, status, user, wide });
     prop::collection::vec(line, 0..60)
 }
@@ -405,7 +411,7 @@ proptest! {
         expect.truncate(limit);
         let found: Vec<(Timestamp, Labels)> = rows
             .iter()
-            .map(|row| (row.ts, Labels::from_pairs(crate::query::merged_labels(row))))
+            .map(|row| (row.ts, Labels::of_series(crate::query::merged_labels(row))))
             .collect();
         prop_assert_eq!(found, expect);
     }

@@ -23,6 +23,13 @@ impl TemplateError {
         TemplateError { message: message.into(), offset, part }
     }
 
+    /// The error of a template that cannot be read, in the words of Go: with its line.
+    pub fn unreadable(&self, name: &str, source: &str) -> String {
+        let before = source.get(..self.offset).unwrap_or(source);
+        let line = 1 + before.matches('\n').count();
+        format!("template: {name}:{line}: {}", self.message)
+    }
+
     /// The error of a template that was run, in the words of Go: with the place in the text
     /// and what stands there.
     pub fn located(&self, name: &str, source: &str) -> String {

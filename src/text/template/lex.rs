@@ -230,7 +230,7 @@ impl Lexer<'_> {
 
     fn quoted(&self) -> Result<(Token, usize), TemplateError> {
         let (text, used) = crate::model::unquote(&self.rest()[1..])
-            .ok_or_else(|| fault(self.at, "unterminated quoted string or bad escape"))?;
+            .ok_or_else(|| fault(self.at, "unterminated quoted string"))?;
         Ok((Token::Str(text), used + 1))
     }
 

@@ -204,7 +204,7 @@ impl Parser<'_> {
     }
 
     fn unclosed<T>(&self) -> Result<T> {
-        Err(fault(self.end_offset, "unexpected end of template: an {{end}} is missing"))
+        Err(fault(self.end_offset, "unexpected EOF"))
     }
 
     /// The body of a named template: variables and loops outside do not reach in.

@@ -276,12 +276,12 @@ fn faults_of_syntax() {
     check("{{ .x | nofunc }}", "parse error: function \"nofunc\" not defined");
     check("{{ .x ", "parse error: unclosed action");
     check("{{ }}", "parse error: missing value for command");
-    check("{{ if .x }}", "parse error: unexpected end of template: an {{end}} is missing");
+    check("{{ if .x }}", "parse error: unexpected EOF");
     check("{{ end }}", "parse error: unexpected {{end}}");
     check("{{ .x | }}", "parse error: missing value for command");
     check("{{ (.x }}", "parse error: unclosed left paren");
     check("{{ .x) }}", "parse error: unexpected right paren");
-    check("{{ \"abc }}", "parse error: unterminated quoted string or bad escape");
+    check("{{ \"abc }}", "parse error: unterminated quoted string");
     check("{{ nil }}", "parse error: nil is not a command");
     check("{{ .x | 3 }}", "parse error: non executable command in pipeline stage 2");
     check("{{ 3 4 }}", "parse error: can't give argument to non-function");

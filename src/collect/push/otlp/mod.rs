@@ -14,6 +14,7 @@ use self::map::Mapper;
 use super::PushError;
 use crate::model::{StreamBatch, Timestamp};
 
+pub use names::INDEX_LABELS;
 pub use proto::{partial_success, status};
 
 /// How a request is written, and its answer with it.

@@ -4,7 +4,7 @@
 use crate::limits;
 
 /// Resource attributes that name a stream (Loki's `default_resource_attributes_as_index_labels`).
-const INDEX_LABELS: [&str; 18] = [
+pub const INDEX_LABELS: [&str; 18] = [
     "service.name",
     "service.namespace",
     "service.instance.id",

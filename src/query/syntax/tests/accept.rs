@@ -1,6 +1,6 @@
 //! Queries that must parse, and what they print as.
 
-use crate::query::syntax::{parse, parse_log, parse_selector, parse_selector_permissive};
+use crate::query::syntax::{parse, parse_log, parse_selector, parse_selector_or_all};
 
 /// One query a line; a line break inside a query is written as U+2424.
 const ACCEPTED: &str = include_str!("accepted.logql");
@@ -107,8 +107,8 @@ fn selectors() {
     };
     assert_eq!(names("{a=\"b\", c=~\"d.*\", e!=\"\"}"), ["a=\"b\"", "c=~\"d.*\"", "e!=\"\""]);
     assert_eq!(names("({a=\"b\"})"), ["a=\"b\""]);
-    assert_eq!(parse_selector_permissive("{}").unwrap(), []);
-    assert_eq!(parse_selector_permissive("{a!=\"b\"}").unwrap().len(), 1);
+    assert_eq!(parse_selector_or_all("{}").unwrap(), []);
+    assert!(parse_selector_or_all("{a!=\"b\"}").is_err());
     let message = |query| parse_selector(query).unwrap_err().message;
     assert_eq!(message("{a=\"b\"} |= \"x\""), "only label matchers are supported");
     assert_eq!(message("vector(1)"), "only label matchers are supported");
