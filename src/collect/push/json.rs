@@ -200,6 +200,7 @@ impl<'de> Visitor<'de> for Stream<'_> {
             match &*key {
                 "stream" => {
                     let LabelPairs(pairs) = map.next_value()?;
+                    self.taken.within(self.taken.room.pairs(pairs.len()))?;
                     if let Some((name, _)) = pairs.iter().find(|(n, _)| !Labels::is_valid_name(n)) {
                         let reason = crate::model::LabelsError::Name(name.to_string());
                         return Err(A::Error::custom(format!("couldn't parse labels: {reason}")));
