@@ -17,11 +17,11 @@ mod query;
 mod redact;
 mod retention;
 mod rules;
-#[cfg(test)]
-mod sealed_answers;
 mod serve;
 mod sources;
 mod test;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ mod column;
 mod data;
 mod directory;
 mod distinct;
+mod field;
 mod find;
 mod ints;
 mod lines;

@@ -1,7 +1,8 @@
 //! Which values of a column of numbers with signs between them equal a text or hold it, found by
 //! comparing numbers: writing all values out to look through them takes a hundred times as long.
 
-use super::template::{FIELDS_MAX, Field, Head};
+use super::field::Field;
+use super::template::{FIELDS_MAX, Head};
 use crate::store::read::Seek;
 use crate::store::varint::Reader;
 
