@@ -31,12 +31,12 @@ pub(super) fn stage(kind: &StageKind) -> Result<(), Problem> {
             paths(fields, |path| path::logfmt_key(path).map(|_| ()))
         }
         StageKind::LabelFilter(filter) => label_filter(filter).map_err(Problem::InStage),
-        StageKind::LineFormat { template } => Template::parse(template, Functions::LogQl)
-            .map(|_| ())
-            .map_err(|problem| {
+        StageKind::LineFormat { template } => {
+            Template::parse(template, Functions::LogQl).map(|_| ()).map_err(|problem| {
                 let problem = problem.unreadable("line", template);
                 Problem::InStage(format!("invalid line template: {problem}"))
-            }),
+            })
+        }
         StageKind::LabelFormat { assignments } => {
             label_format(assignments).map_err(Problem::InStage)
         }
