@@ -16,15 +16,19 @@ pub const PUSH_FIELDS_MAX: usize = 10_000;
 /// could otherwise repeat a long one without end. Loki's `max_label_name_length`.
 pub const PUSH_NAME_BYTES_MAX: usize = 1024;
 /// Records, attributes and values that one OTLP body may become: attributes of a resource are
-/// copied to each of its records, so a small body can grow large. As JSON each costs more.
-pub const OTLP_VALUES_MAX: usize = 10_000_000;
-pub const OTLP_JSON_OBJECTS_MAX: usize = 2_000_000;
+/// copied to each of its records, so a small body can grow large. Each takes some 130 bytes, and a
+/// longer name counts as several. As JSON each object costs up to 700 while the body is read.
+pub const OTLP_VALUES_MAX: usize = 5_000_000;
+pub const OTLP_NAME_BYTES_PER_VALUE: usize = 64;
+pub const OTLP_JSON_OBJECTS_MAX: usize = 1_000_000;
 /// Lines and bytes that an export holds at a time, bytes when one instant has more lines than
 /// that, and lines around one that a context may show.
 pub const EXPORT_PAGE_LINES: usize = 50_000;
 pub const EXPORT_PAGE_BYTES: usize = 32 * 1024 * 1024;
 pub const EXPORT_INSTANT_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const CONTEXT_LINES_MAX: usize = 1_000;
+/// The labels of one stream of a push; what fits the limits of users has a few kilobytes.
+pub const LABELS_BYTES_MAX: usize = 1024 * 1024;
 /// Label sets of pushes that are remembered with their text, and the longest such text: a few
 /// megabytes in all.
 pub const LABEL_TEXTS_MAX: usize = 4096;
@@ -36,6 +40,8 @@ pub const QUERY_BYTES_MAX: usize = 128 * 1024;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far
 /// below the stack.
 pub const QUERY_DEPTH_MAX: usize = 200;
+/// Steps of a path in `| json a="b.c[0]"`; lines are opened up to 64 levels without one.
+pub const JSON_PATH_STEPS_MAX: usize = 100;
 /// Points of one series in an answer, as in Loki: a minute's resolution for a week.
 pub const QUERY_POINTS_MAX: i64 = 11_000;
 /// Series that a range aggregation keeps apart before anything puts them together, and samples
@@ -54,6 +60,10 @@ pub const PATTERN_ROWS_MAX: usize = 200_000;
 pub const PATTERN_STEPS_MAX: usize = 11_000;
 /// Compiled size of one user regex; the crate's own default of 10 MiB, made explicit.
 pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// All regexes of one query, in about as many states as they compile to, and what the smallest
+/// counts for: a second of compiling at most, and twice the largest regex there may be.
+pub const QUERY_REGEX_WEIGHT_MAX: usize = 1_000_000;
+pub const REGEX_WEIGHT_MIN: usize = 500;
 /// Entries a source may have read that are not yet in the WAL, per source.
 pub const SOURCE_QUEUE_BATCHES_MAX: usize = 8;
 /// Size at which a source hands over what it has read.
@@ -98,6 +108,9 @@ const _: () = assert!(PUSH_BODY_BYTES_MAX <= PUSH_BYTES_IN_FLIGHT_MAX);
 /// Entries of one push, beyond what any collector sends: each takes some 60 bytes of memory
 /// beside its line, so bodies of empty lines would take thirty times their size.
 pub const PUSH_ENTRIES_MAX: usize = 2_000_000;
+/// Names and values of metadata and labels in one push: 64 bytes each beside their text (of
+/// documents, twice that), and two in the body.
+pub const PUSH_PAIRS_MAX: usize = 4_000_000;
 /// Longest life of one live tail, as in Loki; clients reconnect.
 pub const TAIL_SECS_MAX: u64 = 3600;
 /// Entries in one frame of a live tail.
@@ -116,6 +129,9 @@ pub const TEMPLATE_DEPTH_MAX: usize = 100;
 pub const TEMPLATE_STEPS_MAX: usize = 200_000;
 pub const TEMPLATE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 pub const TEMPLATE_ITEMS_MAX: usize = 100_000;
+/// Values in a list that a template makes, those in lists inside it counted as often as they are
+/// shown.
+pub const TEMPLATE_NODES_MAX: usize = 1_000_000;
 /// Alerts (or recorded series) of one rule, also where its group sets no limit: a rule that
 /// yields more is grouped by something like a request id.
 pub const RULE_ALERTS_MAX: usize = 1000;

@@ -17,6 +17,8 @@ mod query;
 mod redact;
 mod retention;
 mod rules;
+#[cfg(test)]
+mod sealed_answers;
 mod serve;
 mod sources;
 mod test;

@@ -35,6 +35,8 @@ pub enum LabelsError {
     Name(String),
     #[error("label {0:?} is given twice")]
     Twice(String),
+    #[error("the labels of one stream take more than {0} bytes")]
+    TooLong(usize),
 }
 
 impl Labels {
@@ -163,9 +165,6 @@ impl Labels {
                 let name = scan.name()?.to_owned();
                 scan.require(b'=', "expected '='")?;
                 let value = scan.string()?;
-                if pairs.iter().any(|(n, _)| *n == name) {
-                    return Err(LabelsError::Twice(name));
-                }
                 pairs.push((name, value));
                 if scan.eat(b'}') {
                     break;
@@ -180,7 +179,12 @@ impl Labels {
         if scan.at != text.len() {
             return Err(LabelsError::Syntax("unexpected text after '}'", scan.at));
         }
-        Ok(Labels::from_pairs(pairs))
+        // Looked for in order, not pair by pair: there may be very many.
+        pairs.sort();
+        match pairs.array_windows().find(|[a, b]| a.0 == b.0) {
+            Some([twice, _]) => Err(LabelsError::Twice(twice.0.clone())),
+            None => Ok(Labels::from_pairs(pairs)),
+        }
     }
 }
 
@@ -331,6 +335,7 @@ mod tests {
         check(r#"{a=""}"#, "{}");
         check("{}", "{}");
         check(r#"{a="1",a="2"}"#, r#"error: label "a" is given twice"#);
+        check(r#"{b="1",a="1",b="2"}"#, r#"error: label "b" is given twice"#);
         check(r#"{a="1""#, "error: expected ',' or '}' at position 6");
         check(r#"{a='1'}"#, "error: expected a quoted value at position 3");
         check(r#"{1a="1"}"#, "error: expected a label name at position 1");

@@ -14,7 +14,8 @@ use super::engine::{Engine, QueryContext};
 use super::error::QueryError;
 use super::plan;
 use super::result::{LogRow, QueryStats};
-use super::run::log::{Direction, compile, log_row};
+use super::run::log::{Direction, arrival_key, compile, log_row};
+use super::run::placed::{Place, Placed};
 use super::stage::Worker;
 use super::syntax::LogExpr;
 
@@ -98,7 +99,7 @@ impl Engine {
                 });
             }
         }
-        let rows = sink.heap.into_sorted_vec().into_iter().map(|kept| kept.row).collect();
+        let rows = sink.heap.into_sorted_vec().into_iter().map(|kept| kept.row.row).collect();
         stats.duration_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let rest = rest.filter(|rest| rest.start < rest.end);
         Ok(Page { rows, rest, stats })
@@ -136,7 +137,8 @@ impl Engine {
             heap: BinaryHeap::new(),
             bytes: 0,
             cut: None,
-            block: 0,
+            arrival: 0,
+            runs: 0,
             matched: 0,
             deadline: running.deadline,
             late: false,
@@ -212,35 +214,9 @@ fn from(range: TimeRange, direction: Direction, at: Timestamp) -> TimeRange {
     }
 }
 
-/// A place in the result: the smallest comes first. Rows of a block are negated for backward
-/// queries, so that of equal times the one that came last is first.
-type Place = (i128, i64, i64);
-
-#[derive(Debug)]
 struct Kept {
-    place: Place,
     bytes: usize,
     row: LogRow,
-}
-
-impl PartialEq for Kept {
-    fn eq(&self, other: &Self) -> bool {
-        self.place == other.place
-    }
-}
-
-impl Eq for Kept {}
-
-impl PartialOrd for Kept {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Kept {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place.cmp(&other.place)
-    }
 }
 
 struct Collected {
@@ -251,11 +227,13 @@ struct Collected {
     ties: Ties,
     stream: Option<Labels>,
     /// The worst of the kept lines is on top.
-    heap: BinaryHeap<Kept>,
+    heap: BinaryHeap<Placed<Kept>>,
     bytes: usize,
     /// The nearest time of a line that had no room: nothing at it or behind it is kept.
     cut: Option<i128>,
-    block: i64,
+    /// Of the block at hand, and how many runs of it there were.
+    arrival: i128,
+    runs: i64,
     matched: u64,
     deadline: Option<Instant>,
     late: bool,
@@ -283,18 +261,18 @@ impl Collected {
         };
         let bytes = ROW_BYTES + row.line.len() + texts(&row.metadata) + texts(&row.parsed);
         self.bytes += bytes;
-        self.heap.push(Kept { place, bytes, row });
+        self.heap.push(Placed { place, row: Kept { bytes, row } });
         while self.heap.len() > self.lines_max
             || (self.bytes > self.bytes_max && !self.heap.is_empty())
         {
             let Some(worst) = self.heap.pop() else { break };
-            self.bytes -= worst.bytes;
+            self.bytes -= worst.row.bytes;
             self.cut = Some(self.cut.map_or(worst.place.0, |cut| cut.min(worst.place.0)));
         }
         if let (Some(cut), Ties::Whole) = (self.cut, self.ties) {
             while self.heap.peek().is_some_and(|worst| worst.place.0 >= cut) {
                 let Some(worst) = self.heap.pop() else { break };
-                self.bytes -= worst.bytes;
+                self.bytes -= worst.row.bytes;
             }
         }
     }
@@ -306,7 +284,12 @@ impl RowSink for Collected {
             Direction::Forward => first,
             Direction::Backward => last,
         };
-        self.has_room((self.time_key(nearest), i64::MIN, i64::MIN))
+        self.has_room((self.time_key(nearest), i128::MIN, i64::MIN, i64::MIN))
+    }
+
+    fn block(&mut self, arrival: u64) {
+        self.runs = 0;
+        self.arrival = arrival_key(self.direction, arrival);
     }
 
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
@@ -314,7 +297,7 @@ impl RowSink for Collected {
             return Ok(Flow::Continue);
         }
         self.worker.set_stream(&stream.labels);
-        self.block += 1;
+        self.runs += 1;
         for seen in 0..rows.len() {
             if seen % ROWS_PER_LOOK == 0 && self.deadline.is_some_and(|at| Instant::now() > at) {
                 self.late = true;
@@ -325,7 +308,8 @@ impl RowSink for Collected {
                 Direction::Backward => (rows.len() - 1 - seen, seen),
             };
             let ts = rows.ts(at);
-            let place = (self.time_key(ts), self.block, i64::try_from(order).unwrap_or(i64::MAX));
+            let row = i64::try_from(order).unwrap_or(i64::MAX);
+            let place = (self.time_key(ts), self.arrival, self.runs, row);
             // Rows of a block are in order: behind one that is too far all are.
             if !self.has_room(place) {
                 break;

@@ -125,12 +125,49 @@ pub trait Shaped {
     fn first_place(&self, shape: usize) -> usize;
     /// The values of a hole, for all rows of the block that have the shape.
     fn column(&self, shape: usize, hole: usize) -> Result<Column<'_>, ReadError>;
+    /// The places in a column whose values a question is about, ascending; `None` when that
+    /// takes `column`.
+    fn seek(
+        &self,
+        shape: usize,
+        hole: usize,
+        question: Seek<'_>,
+    ) -> Result<Option<Vec<u32>>, ReadError> {
+        let _ = (shape, hole, question);
+        Ok(None)
+    }
     /// Builds one line at the end of `out`.
     fn line_into(&self, row: usize, out: &mut String) -> Result<(), ReadError>;
 }
 
 /// In `Shaped::shape_ids`: the line is kept whole.
 pub const WHOLE: u16 = u16::MAX;
+
+/// A question about the values of a hole.
+#[derive(Debug, Clone, Copy)]
+pub enum Seek<'a> {
+    Equals(&'a str),
+    /// The value holds the needle, together with what stands left and right of it.
+    Holds {
+        left: &'a str,
+        needle: &'a str,
+        right: &'a str,
+        /// Whether a number can take part in it.
+        numbers: bool,
+    },
+}
+
+impl Seek<'_> {
+    pub fn answers(&self, value: &[u8]) -> bool {
+        match self {
+            Seek::Equals(text) => text.as_bytes() == value,
+            Seek::Holds { left, needle, right, .. } => {
+                let around = [left.as_bytes(), value, right.as_bytes()].concat();
+                memchr::memmem::find(&around, needle.as_bytes()).is_some()
+            }
+        }
+    }
+}
 
 /// Lines that differ in their values alone: `pieces[0] hole[0] pieces[1] ... pieces[n]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,6 +246,11 @@ pub trait RowSink {
         let _ = (first, last);
         true
     }
+    /// Told before the rows of a block or of a piece of a head: what came in later has a larger
+    /// number, so of equal times in one stream this tells which row is behind the other.
+    fn block(&mut self, arrival: u64) {
+        let _ = arrival;
+    }
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError>;
 
     /// An empty sink that takes a share of the blocks on another thread; `None` when rows must
@@ -245,13 +287,10 @@ pub trait ForkedSink: RowSink + Send {
     fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send>;
 }
 
-/// Names the content of a part for good: an equal key means equal rows.
+/// Names the content of a part for good: an equal key means equal rows. A part of which rows are
+/// hidden by a delete request is not named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PartKey {
-    pub part: u64,
-    /// Grows when rows of it are hidden by a delete request.
-    pub generation: u64,
-}
+pub struct PartKey(pub u64);
 
 /// What a scan cost; shown in query statistics and explanations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -7,6 +7,7 @@ mod part_rows;
 mod plan;
 mod pool;
 mod share;
+mod sieve;
 mod streams;
 
 use std::collections::HashSet;
@@ -15,9 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::head_rows::HeadPlan;
 use self::part_rows::Buffers;
-use self::plan::PartPlan;
+use self::plan::{Asked, PartPlan};
 use super::deletes::Active;
-use super::part::{Clauses, Part};
+use super::part::Part;
 use super::read::{
     Flow, LogRead, Order, ReadError, RowSink, ScanRequest, ScanStats, StreamMeta, StreamStats,
 };
@@ -112,7 +113,8 @@ fn matches(tenant: &str, matchers: &[Matcher], of_tenant: &str, meta: &StreamMet
 }
 
 enum Source {
-    Head(Arc<HeadUnit>),
+    /// A head, and how many there are before it.
+    Head(Arc<HeadUnit>, u64),
     /// A part, and delete requests that may hide rows of it.
     Part(Arc<Part>, Vec<Arc<Active>>),
 }
@@ -127,17 +129,20 @@ fn sources(shared: &Shared, request: &ScanRequest, stats: &mut ScanStats) -> Vec
     let of_part = |part: &Arc<Part>| {
         Source::Part(part.clone(), snapshot.hidden.concerning(&part.info, &request.tenant))
     };
+    let heads: Vec<Arc<HeadUnit>> = snapshot.heads().cloned().collect();
+    let heads = (0..).zip(heads).map(|(at, unit)| Source::Head(unit, at));
+    let heads = heads.collect::<Vec<_>>().into_iter();
     let mut sources: Vec<Source> = Vec::with_capacity(parts.len() + 3);
     match request.order {
         Order::Any | Order::NewestFirst => {
-            sources.extend(snapshot.heads().rev().cloned().map(Source::Head));
+            sources.extend(heads.rev());
             parts.sort_by_key(|part| std::cmp::Reverse(part.last()));
             sources.extend(parts.into_iter().map(of_part));
         }
         Order::OldestFirst => {
             parts.sort_by_key(|part| part.first());
             sources.extend(parts.into_iter().map(of_part));
-            sources.extend(snapshot.heads().cloned().map(Source::Head));
+            sources.extend(heads);
         }
     }
     sources
@@ -161,11 +166,11 @@ impl LogRead for Store {
         {
             return share::scan(&self.shared, request, sources, sink, fork, tally);
         }
-        let clauses = Clauses::new(&request.hints);
+        let asked = Asked::new(request);
         let spent = AtomicU64::new(0);
         let mut progress = Progress::new(request, sink, &mut tally, &spent);
         let mut buffers = self.shared.pool.take_buffers()?;
-        let walked = one_by_one(&self.shared, sources, &clauses, &mut progress, &mut buffers);
+        let walked = one_by_one(&self.shared, sources, &asked, &mut progress, &mut buffers);
         self.shared.pool.give_buffers(buffers);
         walked.map(|_| tally.finish())
     }
@@ -174,15 +179,15 @@ impl LogRead for Store {
 fn one_by_one(
     shared: &Shared,
     sources: Vec<Source>,
-    clauses: &Clauses,
+    asked: &Asked,
     progress: &mut Progress<'_>,
     buffers: &mut Buffers,
 ) -> Result<Flow, ReadError> {
     for source in sources {
         progress.check_cancel()?;
         match source {
-            Source::Head(unit) => {
-                let plan = HeadPlan::new(&unit.head, progress.request);
+            Source::Head(unit, heads_before) => {
+                let plan = HeadPlan::new(&unit.head, heads_before, progress.request);
                 for at in 0..plan.pieces.len() {
                     if plan.scan_piece(at, progress)? == Flow::Stop {
                         return Ok(Flow::Stop);
@@ -194,7 +199,7 @@ fn one_by_one(
                     progress.stats.parts_pruned += 1;
                     continue;
                 }
-                let plan = PartPlan::new(shared, &part, hidden, clauses, progress.request)?;
+                let plan = PartPlan::new(shared, &part, hidden, asked, progress.request)?;
                 if one_part(shared, &plan, progress, buffers)? == Flow::Stop {
                     return Ok(Flow::Stop);
                 }

@@ -26,6 +26,8 @@ fn unusual_number(text: &str) -> Option<f64> {
     };
     let value = match body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")) {
         Some(hex) => hex_float(hex)?,
+        // Most texts that are no number come as far as here, some of them long.
+        None if !body.contains('_') => return None,
         None => {
             let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
             let chars: Vec<char> = body.chars().collect();
@@ -33,7 +35,7 @@ fn unusual_number(text: &str) -> Option<f64> {
                 let before = at.checked_sub(1).and_then(|at| chars.get(at)).copied();
                 *c != '_' || (digit(before) && digit(chars.get(at + 1).copied()))
             });
-            if !body.contains('_') || !well_placed {
+            if !well_placed {
                 return None;
             }
             body.replace('_', "").parse().ok()?

@@ -1,5 +1,6 @@
 //! LogQL patterns: `<ip> - <_> "<method> <path>"`, for the `pattern` parser and the `|>` filter.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
@@ -40,8 +41,9 @@ impl Pattern {
             return Err("at least one capture is required".to_owned());
         }
         pattern.check_no_neighbors()?;
-        for (index, name) in pattern.names.iter().enumerate() {
-            if pattern.names.iter().take(index).any(|earlier| earlier == name) {
+        let mut seen = HashSet::new();
+        for name in &pattern.names {
+            if !seen.insert(name) {
                 return Err(format!("duplicate capture name ({name}): invalid expression"));
             }
         }

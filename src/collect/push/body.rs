@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::fields::FieldNames;
+use super::room::Room;
 use super::validate::{PushLimits, validate};
 use super::{Format, PushError, bulk, jsonline, otlp};
 use crate::limits;
@@ -67,6 +68,7 @@ pub struct Decoded {
     /// `validate`, and `places` says which item each of them is.
     items: Option<Vec<Item>>,
     places: Vec<usize>,
+    room: Room,
 }
 
 /// What the limits left out.
@@ -79,24 +81,30 @@ pub struct Refused {
 
 impl Decoded {
     pub fn streams(streams: Vec<StreamBatch>) -> Self {
-        Decoded { streams, items: None, places: Vec::new() }
+        Decoded { streams, ..Decoded::default() }
     }
 
     pub fn with_items() -> Self {
-        Decoded { streams: Vec::new(), items: Some(Vec::new()), places: Vec::new() }
+        Decoded { items: Some(Vec::new()), ..Decoded::default() }
     }
 
     /// Adds an item that became an entry, or did not.
-    pub fn push_item(&mut self, mut item: Item, taken: Result<(Labels, Entry), Fault>) {
+    pub fn push_item(
+        &mut self,
+        mut item: Item,
+        taken: Result<(Labels, Entry), Fault>,
+    ) -> Result<(), PushError> {
         let items = self.items.get_or_insert_default();
         match taken {
             Ok((labels, entry)) => {
+                self.room.pairs(entry.metadata.len())?;
                 self.places.push(items.len());
                 self.streams.push(StreamBatch { labels, entries: vec![entry] });
             }
             Err(fault) => item.fault = Some(fault),
         }
         items.push(item);
+        Ok(())
     }
 
     pub fn has_items(&self) -> bool {

@@ -3,12 +3,13 @@
 //! since lines do not change.
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::PushError;
 use super::body::{Decoded, Fault, FaultKind, Item};
 use super::fields::{self, FieldNames};
 use super::jsonline::{lines, malformed};
+use super::scalar::Scalar;
 use super::validate::PushLimits;
 use crate::limits;
 use crate::model::Timestamp;
@@ -18,7 +19,7 @@ const INDEX_BYTES_MAX: usize = 255;
 /// And for ids.
 const ID_BYTES_MAX: usize = 512;
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Action {
     Create(Target),
@@ -27,21 +28,23 @@ enum Action {
     Update(Target),
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct Target {
     #[serde(rename = "_index")]
     index: Option<String>,
-    #[serde(rename = "_id")]
-    id: Option<Id>,
+    /// Clients send ids as text or as numbers.
+    #[serde(rename = "_id", deserialize_with = "id")]
+    id: Option<String>,
 }
 
-/// Clients send ids as text or as numbers.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Text(String),
-    Number(i64),
+fn id<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    match Option::<Scalar>::deserialize(from)? {
+        None => Ok(None),
+        Some(Scalar::Text(id)) => Ok(Some(id)),
+        Some(Scalar::Int(id)) => Ok(Some(id.to_string())),
+        Some(Scalar::Unsigned(_) | Scalar::Float(_)) => Err(D::Error::custom("no id")),
+    }
 }
 
 pub(super) fn decode(
@@ -85,11 +88,7 @@ pub(super) fn decode(
             line: number,
             action: name,
             index: target.index.or_else(|| path_index.map(ToOwned::to_owned)).unwrap_or_default(),
-            id: match target.id {
-                Some(Id::Text(id)) => id,
-                Some(Id::Number(id)) => id.to_string(),
-                None => String::new(),
-            },
+            id: target.id.unwrap_or_default(),
             fault: None,
         };
         let taken = check(&item).and_then(|()| {
@@ -97,7 +96,7 @@ pub(super) fn decode(
             let labels = [("index", item.index.as_str())];
             fields::read(&document, names, &labels, &item.index, push_limits, now)
         });
-        decoded.push_item(item, taken);
+        decoded.push_item(item, taken)?;
     }
     if count == 0 {
         return Err(PushError::Bulk("request body is required".to_owned()));

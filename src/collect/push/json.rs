@@ -2,6 +2,7 @@
 //! out of the body; nothing is built in between.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use bytes::Bytes;
@@ -11,21 +12,45 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use super::PushError;
+use super::label_texts::{self, labels_of};
+use super::room::Room;
 use crate::model::{Entry, Labels, Metadata, StreamBatch, Text, Timestamp};
 
-pub(super) fn decode(body: &Bytes) -> Result<Vec<StreamBatch>, PushError> {
+pub(super) fn decode(body: &Bytes, room: Room) -> Result<Vec<StreamBatch>, PushError> {
     if let Err(error) = std::str::from_utf8(body) {
         // JSON must be UTF-8; a client that sends something else still gets its lines in.
         let repaired = Text::from_bytes_lossy(body.clone()).into_bytes();
         tracing::debug!(offset = error.valid_up_to(), "push body is not UTF-8, replaced");
-        return decode(&repaired);
+        return decode(&repaired, room);
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let streams = Request { body }
+    let taken = Taken { body, room, full: Cell::new(None) };
+    Request { taken: &taken }
         .deserialize(&mut json)
         .and_then(|streams| json.end().map(|()| streams))
-        .map_err(|error| PushError::Json(error.to_string()))?;
-    Ok(streams)
+        .map_err(|error| taken.full.take().unwrap_or_else(|| PushError::Json(error.to_string())))
+}
+
+/// What all parts of one body share.
+struct Taken<'b> {
+    body: &'b Bytes,
+    room: Room,
+    /// Why the body is refused where that is not the JSON's fault.
+    full: Cell<Option<PushError>>,
+}
+
+impl Taken<'_> {
+    fn within<E: Error>(&self, room: Result<(), PushError>) -> Result<(), E> {
+        room.map_err(|error| {
+            let shown = E::custom(&error);
+            self.full.set(Some(error));
+            shown
+        })
+    }
+
+    fn entry<E: Error>(&self) -> Result<(), E> {
+        self.within(self.room.entries(1))
+    }
 }
 
 /// A string of the body as `Text`, sharing the body's buffer when it holds no escape.
@@ -58,8 +83,14 @@ impl<'de> Deserialize<'de> for LabelPairs<'de> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs = Vec::new();
+                let mut bytes = 0;
                 while let Some(Borrowed(name)) = map.next_key()? {
                     let value: &'de RawValue = map.next_value()?;
+                    // Empty ones take room too.
+                    bytes += name.len() + value.get().len();
+                    label_texts::check_size(bytes).map_err(|reason| {
+                        A::Error::custom(format!("couldn't parse labels: {reason}"))
+                    })?;
                     let text = value.get();
                     let value = match text.as_bytes().first() {
                         Some(b'"') => {
@@ -82,12 +113,12 @@ impl<'de> Deserialize<'de> for LabelPairs<'de> {
     }
 }
 
-/// Declares a seed and visitor that carries the body.
+/// Declares a seed and visitor that carries what the body shares.
 macro_rules! seed {
     ($name:ident, $output:ty, $expecting:literal, $entry:ident) => {
         #[derive(Clone, Copy)]
         struct $name<'b> {
-            body: &'b Bytes,
+            taken: &'b Taken<'b>,
         }
         impl<'de> DeserializeSeed<'de> for $name<'_> {
             type Value = $output;
@@ -130,7 +161,7 @@ impl<'de> Visitor<'de> for Request<'_> {
         let mut streams = Vec::new();
         while let Some(Borrowed(key)) = map.next_key()? {
             if key == "streams" {
-                streams = map.next_value_seed(Streams { body: self.body })?;
+                streams = map.next_value_seed(Streams { taken: self.taken })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -150,7 +181,8 @@ impl<'de> Visitor<'de> for Streams<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut streams = Vec::new();
-        while let Some(stream) = seq.next_element_seed(Stream { body: self.body })? {
+        while let Some(stream) = seq.next_element_seed(Stream { taken: self.taken })? {
+            self.taken.entry()?;
             streams.push(stream);
         }
         Ok(streams)
@@ -168,6 +200,7 @@ impl<'de> Visitor<'de> for Stream<'_> {
             match &*key {
                 "stream" => {
                     let LabelPairs(pairs) = map.next_value()?;
+                    self.taken.within(self.taken.room.pairs(pairs.len()))?;
                     if let Some((name, _)) = pairs.iter().find(|(n, _)| !Labels::is_valid_name(n)) {
                         let reason = crate::model::LabelsError::Name(name.to_string());
                         return Err(A::Error::custom(format!("couldn't parse labels: {reason}")));
@@ -178,13 +211,14 @@ impl<'de> Visitor<'de> for Stream<'_> {
                 }
                 "labels" => {
                     let Borrowed(text) = map.next_value()?;
-                    stream.labels = Labels::parse(&text).map_err(|error| {
+                    stream.labels = labels_of(&text).map_err(|error| {
+                        let text: String = text.chars().take(200).collect();
                         A::Error::custom(format!("couldn't parse labels: {text}: {error}"))
                     })?;
                 }
-                "values" => stream.entries = map.next_value_seed(Values { body: self.body })?,
+                "values" => stream.entries = map.next_value_seed(Values { taken: self.taken })?,
                 "entries" => {
-                    stream.entries = map.next_value_seed(OldEntries { body: self.body })?;
+                    stream.entries = map.next_value_seed(OldEntries { taken: self.taken })?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -206,7 +240,8 @@ impl<'de> Visitor<'de> for Values<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = seq.next_element_seed(ValueSeed { body: self.body })? {
+        while let Some(entry) = seq.next_element_seed(ValueSeed { taken: self.taken })? {
+            self.taken.entry()?;
             entries.push(entry);
         }
         Ok(entries)
@@ -228,8 +263,9 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         let Some(Borrowed(line)) = seq.next_element()? else {
             return Err(A::Error::invalid_length(1, &self));
         };
-        let line = share(self.body, line);
-        let metadata = seq.next_element_seed(MetadataSeed { body: self.body })?.unwrap_or_default();
+        let line = share(self.taken.body, line);
+        let metadata =
+            seq.next_element_seed(MetadataSeed { taken: self.taken })?.unwrap_or_default();
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Entry { ts: Timestamp(ts), line, metadata })
     }
@@ -243,7 +279,8 @@ impl<'de> Visitor<'de> for MetadataSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
         let mut metadata = Metadata::new();
         while let Some((Borrowed(name), Borrowed(value))) = map.next_entry()? {
-            metadata.push((share(self.body, name), share(self.body, value)));
+            self.taken.within(self.taken.room.pairs(1))?;
+            metadata.push((share(self.taken.body, name), share(self.taken.body, value)));
         }
         Ok(metadata)
     }
@@ -256,7 +293,8 @@ impl<'de> Visitor<'de> for OldEntries<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = seq.next_element_seed(OldEntry { body: self.body })? {
+        while let Some(entry) = seq.next_element_seed(OldEntry { taken: self.taken })? {
+            self.taken.entry()?;
             entries.push(entry);
         }
         Ok(entries)
@@ -280,7 +318,7 @@ impl<'de> Visitor<'de> for OldEntry<'_> {
                 }
                 "line" => {
                     let Borrowed(line) = map.next_value()?;
-                    entry.line = share(self.body, line);
+                    entry.line = share(self.taken.body, line);
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;

@@ -33,7 +33,8 @@ pub(super) fn decode(
             id: String::new(),
             fault: None,
         };
-        decoded.push_item(item, fields::read(&line, names, &[], SERVICE_DEFAULT, push_limits, now));
+        let taken = fields::read(&line, names, &[], SERVICE_DEFAULT, push_limits, now);
+        decoded.push_item(item, taken)?;
     }
     if count == 0 {
         return Err(PushError::NoStreams);

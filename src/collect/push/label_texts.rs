@@ -5,14 +5,21 @@ use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
-use crate::limits::{LABEL_TEXT_BYTES_MAX, LABEL_TEXTS_MAX};
+use crate::limits::{LABEL_TEXT_BYTES_MAX, LABEL_TEXTS_MAX, LABELS_BYTES_MAX};
 use crate::model::{Labels, LabelsError, Recent};
 
 static KNOWN: LazyLock<Mutex<Recent<Box<str>, Labels>>> =
     LazyLock::new(|| Mutex::new(Recent::new(LABEL_TEXTS_MAX)));
 
+/// Whether the labels of one stream are few enough to be looked at: those that break a limit are
+/// shown in the answer.
+pub(super) fn check_size(bytes: usize) -> Result<(), LabelsError> {
+    if bytes > LABELS_BYTES_MAX { Err(LabelsError::TooLong(LABELS_BYTES_MAX)) } else { Ok(()) }
+}
+
 /// `Labels::parse`, remembered. Longer texts are read anew each time.
 pub(super) fn labels_of(text: &str) -> Result<Labels, LabelsError> {
+    check_size(text.len())?;
     if text.len() > LABEL_TEXT_BYTES_MAX {
         return Labels::parse(text);
     }
@@ -36,5 +43,11 @@ mod tests {
                 assert_eq!(labels_of(text), Labels::parse(text), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn refuses_endless_labels() {
+        let long = format!(r#"{{a="{}"}}"#, "x".repeat(LABELS_BYTES_MAX));
+        assert_eq!(labels_of(&long), Err(LabelsError::TooLong(LABELS_BYTES_MAX)));
     }
 }

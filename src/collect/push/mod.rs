@@ -12,6 +12,8 @@ mod label_texts;
 pub mod otlp;
 mod proto;
 mod rate;
+mod room;
+mod scalar;
 mod streams;
 mod validate;
 pub mod wire;
@@ -26,6 +28,7 @@ pub use streams::{ActiveStreams, StreamLimits};
 pub use validate::{PushLimits, Rejected, sanitize_metadata_name, validate};
 
 use crate::model::StreamBatch;
+use room::Room;
 
 /// A push that is refused as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,13 +94,13 @@ pub fn decode(
     let streams = match format {
         Format::Json => {
             let body = decompress(&encoding, body, decoded_bytes_max)?;
-            json::decode(&body)?
+            json::decode(&body, Room::default())?
         }
         Format::Protobuf => {
             // Without a Content-Encoding protobuf is snappy all the same.
             let encoding = if encoding.is_empty() { "snappy" } else { encoding.as_str() };
             let body = decompress(encoding, body, decoded_bytes_max)?;
-            proto::decode(&body)?
+            proto::decode(&body, &Room::default())?
         }
     };
     if streams.is_empty() {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::PushError;
 use super::cursor::Cursor;
 use super::label_texts::labels_of;
+use super::room::Room;
 use super::wire::WireError;
-use crate::limits::PUSH_ENTRIES_MAX;
 use crate::model::{Entry, Labels, Metadata, StreamBatch, Text, Timestamp};
 
 impl From<WireError> for PushError {
@@ -17,13 +17,12 @@ impl From<WireError> for PushError {
 }
 
 /// `PushRequest { 1: repeated StreamAdapter streams }`.
-pub(super) fn decode(body: &Bytes) -> Result<Vec<StreamBatch>, PushError> {
+pub(super) fn decode(body: &Bytes, room: &Room) -> Result<Vec<StreamBatch>, PushError> {
     let mut streams = Vec::new();
-    let mut left = PUSH_ENTRIES_MAX;
     let mut fields = Cursor::new(body);
     while let Some((number, value)) = fields.next_field()? {
         if number == 1 {
-            streams.push(stream(body, value.bytes(number)?, &mut left)?);
+            streams.push(stream(body, value.bytes(number)?, room)?);
         }
     }
     Ok(streams)
@@ -35,14 +34,11 @@ fn text(body: &Bytes, bytes: &[u8]) -> Text {
 }
 
 /// `StreamAdapter { 1: string labels, 2: repeated EntryAdapter entries, 3: uint64 hash }`.
-fn stream(body: &Bytes, message: &[u8], left: &mut usize) -> Result<StreamBatch, PushError> {
+fn stream(body: &Bytes, message: &[u8], room: &Room) -> Result<StreamBatch, PushError> {
     let mut labels = Labels::default();
     let mut fields = Cursor::new(message);
     let count = fields.count(2);
-    // A stream without entries takes memory too.
-    *left = left
-        .checked_sub(count + 1)
-        .ok_or(PushError::TooManyEntries { entries_max: PUSH_ENTRIES_MAX })?;
+    room.entries(count + 1)?;
     let mut entries = Vec::with_capacity(count);
     while let Some((number, value)) = fields.next_field()? {
         match number {
@@ -57,7 +53,7 @@ fn stream(body: &Bytes, message: &[u8], left: &mut usize) -> Result<StreamBatch,
                         }
                     })?;
             }
-            2 => entries.push(entry(body, value.bytes(number)?)?),
+            2 => entries.push(entry(body, value.bytes(number)?, room)?),
             _ => {}
         }
     }
@@ -65,7 +61,7 @@ fn stream(body: &Bytes, message: &[u8], left: &mut usize) -> Result<StreamBatch,
 }
 
 /// `EntryAdapter { 1: Timestamp, 2: string line, 3: repeated LabelPairAdapter metadata }`.
-fn entry(body: &Bytes, message: &[u8]) -> Result<Entry, PushError> {
+fn entry(body: &Bytes, message: &[u8], room: &Room) -> Result<Entry, PushError> {
     let mut entry = Entry::default();
     let mut fields = Cursor::new(message);
     while let Some((number, value)) = fields.next_field()? {
@@ -74,8 +70,10 @@ fn entry(body: &Bytes, message: &[u8]) -> Result<Entry, PushError> {
             2 => entry.line = text(body, value.bytes(number)?),
             3 => {
                 if entry.metadata.is_empty() {
+                    let others = fields.count(3);
+                    room.pairs(1 + others)?;
                     // The pairs to come, and the level that is added to them.
-                    entry.metadata.reserve_exact(2 + fields.count(3));
+                    entry.metadata.reserve_exact(2 + others);
                 }
                 pair(body, value.bytes(number)?, &mut entry.metadata)?;
             }

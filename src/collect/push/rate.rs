@@ -16,7 +16,13 @@ impl Bucket {
 
     /// Takes `bytes` tokens if they are there. The rate is an argument so that a reload changes
     /// it without losing the bucket.
-    pub fn take(&mut self, bytes: usize, bytes_per_sec: f64, burst_bytes: f64, now_ns: i64) -> bool {
+    pub fn take(
+        &mut self,
+        bytes: usize,
+        bytes_per_sec: f64,
+        burst_bytes: f64,
+        now_ns: i64,
+    ) -> bool {
         let passed_secs = now_ns.saturating_sub(self.at_ns).max(0) as f64 / 1e9;
         self.tokens = (self.tokens + passed_secs * bytes_per_sec).min(burst_bytes);
         self.at_ns = now_ns;

@@ -3,6 +3,7 @@ use std::io::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::{PUSH_ENTRIES_MAX, PUSH_PAIRS_MAX};
 use crate::model::Timestamp;
 
 fn show(streams: &[StreamBatch]) -> String {
@@ -92,7 +93,7 @@ fn broken_bodies_are_refused() {
     let whole = example();
     for cut in 1..whole.len() {
         // Cut anywhere, a message is refused or read as a shorter one; it never panics.
-        let _ = proto::decode(&Bytes::copy_from_slice(&whole[..cut]));
+        let _ = proto::decode(&Bytes::copy_from_slice(&whole[..cut]), &Room::default());
     }
     let error = |encoding: &str, body: &[u8]| {
         decode(Format::Protobuf, Some(encoding), Bytes::copy_from_slice(body), 1 << 20)
@@ -116,6 +117,39 @@ fn bombs_stop_at_the_limit() {
     assert!(bomb.len() < 1 << 17);
     let error = decode(Format::Json, Some("gzip"), bomb, 1 << 20).unwrap_err();
     assert_eq!(error, PushError::TooLarge { bytes_max: 1 << 20, when: " after decompression" });
+}
+
+#[test]
+fn what_a_body_becomes_is_bounded() {
+    let json = |body: &str, entries, pairs| {
+        json::decode(&Bytes::from(body.to_owned()), Room::of(entries, pairs))
+            .map(|streams| streams.len())
+    };
+    let too_many_entries = Err(PushError::TooManyEntries { entries_max: PUSH_ENTRIES_MAX });
+    let too_many_pairs = Err(PushError::TooMany { entries_max: PUSH_PAIRS_MAX });
+    let lines = r#"{"streams":[{"values":[["1",""],["2",""]]}]}"#;
+    assert_eq!(json(lines, 3, 0), Ok(1));
+    assert_eq!(json(lines, 2, 0), too_many_entries);
+    let old = r#"{"streams":[{"entries":[{},{}]}]}"#;
+    assert_eq!(json(old, 3, 0), Ok(1));
+    assert_eq!(json(old, 2, 0), too_many_entries);
+    assert_eq!(json(r#"{"streams":[{},{}]}"#, 1, 0), too_many_entries);
+    let pairs = r#"{"streams":[{"stream":{"a":""},"values":[["1","",{"b":"","c":""}]]}]}"#;
+    assert_eq!(json(pairs, 2, 3), Ok(1));
+    assert_eq!(json(pairs, 2, 2), too_many_pairs);
+
+    let proto = |streams: &[Vec<u8>], entries, pairs| {
+        let body: Vec<u8> = streams.iter().flat_map(|stream| field(1, stream)).collect();
+        proto::decode(&Bytes::from(body), &Room::of(entries, pairs)).map(|streams| streams.len())
+    };
+    let empty = field(2, b"");
+    let two = [empty.clone(), empty.clone()].concat();
+    assert_eq!(proto(&[two.clone(), empty], 5, 0), Ok(2));
+    assert_eq!(proto(&[two, vec![]], 3, 0), too_many_entries);
+    let pair = field(3, b"");
+    let entry = field(2, &[pair.clone(), pair].concat());
+    assert_eq!(proto(std::slice::from_ref(&entry), 2, 2), Ok(1));
+    assert_eq!(proto(&[[entry.clone(), entry].concat()], 3, 3), too_many_pairs);
 }
 
 fn limits() -> PushLimits {

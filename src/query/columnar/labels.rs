@@ -1,7 +1,7 @@
 //! Filters on labels, over columns.
 
-use crate::model::Labels;
-use crate::store::read::ReadError;
+use crate::model::{Labels, MatchOp};
+use crate::store::read::{ReadError, Seek};
 
 use super::plan::{Stages, Test, Tree};
 use super::rows::{Metadata, ShapeRows};
@@ -83,6 +83,39 @@ impl Run<'_, '_> {
                 Ok(left.or(self.tree(stages, right, empty_is_absent)?))
             }
         }
+    }
+
+    /// Leaves rows of which a label has a value it must have, as far as that is found without
+    /// reading values; begins with what is known of the rows already.
+    pub(super) fn sought(
+        &self,
+        stages: &Stages,
+        program: &Program,
+        known: Mask,
+    ) -> Result<Mask, ReadError> {
+        let mut mask = known;
+        let mut trees: Vec<&Tree<(Option<Source>, usize)>> = program.filters.iter().collect();
+        while let Some(tree) = trees.pop() {
+            match tree {
+                Tree::And(left, right) => trees.extend([&**left, &**right]),
+                Tree::Leaf((Some(Source::Hole(hole)), test)) => {
+                    let Some(Test::Text(matcher)) = stages.tests.get(*test) else { continue };
+                    // Parsers put a space in place of what was no text in the line.
+                    let as_it_stands = !matcher.value.is_empty() && !matcher.value.contains(' ');
+                    if matcher.op == MatchOp::Eq
+                        && as_it_stands
+                        && let Some(found) = self.rows.seek(*hole, Seek::Equals(&matcher.value))?
+                    {
+                        mask = mask.and(found);
+                        if mask.is_no() {
+                            break;
+                        }
+                    }
+                }
+                Tree::Leaf(_) | Tree::Or(..) => {}
+            }
+        }
+        Ok(mask)
     }
 
     /// What all filters of a program say; begins with what is known of the rows already.

@@ -35,6 +35,9 @@ pub const YES: Verdict = 1;
 /// Only the line can tell.
 pub const MAYBE: Verdict = 2;
 
+/// So few rows are not worth columns.
+const FEW: usize = 4;
+
 /// Verdicts on the rows of a run that share a shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mask {
@@ -54,6 +57,26 @@ impl Mask {
         match self {
             Mask::All(verdict) => *verdict == NO,
             Mask::Rows(rows) => rows.iter().all(|verdict| *verdict == NO),
+        }
+    }
+
+    /// Whether next to no row is left.
+    fn is_few(&self) -> bool {
+        match self {
+            Mask::All(_) => false,
+            Mask::Rows(rows) => rows.iter().filter(|verdict| **verdict != NO).count() <= FEW,
+        }
+    }
+
+    /// Rows that pass must be read to be sure.
+    fn doubted(self) -> Mask {
+        let doubted = |verdict| if verdict == YES { MAYBE } else { verdict };
+        match self {
+            Mask::All(verdict) => Mask::All(doubted(verdict)),
+            Mask::Rows(mut rows) => {
+                rows.iter_mut().for_each(|verdict| *verdict = doubted(*verdict));
+                Mask::Rows(rows)
+            }
         }
     }
 
@@ -176,6 +199,15 @@ pub fn judge(
             found.push((None, mask));
             continue;
         };
+        let mask = run.sought(&plan.0, &program, mask)?;
+        if mask.is_no() {
+            continue;
+        }
+        if mask.is_few() {
+            // A line or two are read sooner than columns.
+            found.push((None, mask.doubted()));
+            continue;
+        }
         let mut is_clean = true;
         for hole in &program.holes {
             is_clean &= !run.rows.values(*hole)?.holds_replacement();

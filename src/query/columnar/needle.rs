@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use memchr::memmem::Finder;
 
-use crate::store::read::{HoleKind, ReadError, Shape};
+use crate::store::read::{HoleKind, ReadError, Seek, Shape};
 
 use super::rows::ShapeRows;
 use super::values::{UNKNOWN, by_code, memoized, slice};
@@ -100,8 +100,12 @@ impl Sight {
         };
         let mut mask = Mask::All(NO);
         for spot in spots {
-            // A hole of which no value can hold it costs nothing but its column.
-            mask = mask.any(spot.mask(rows.values(spot.hole)?, finder));
+            let found = match rows.seek(spot.hole, spot.question(finder))? {
+                Some(found) => found,
+                // A hole of which no value can hold it costs nothing but its column.
+                None => spot.mask(rows.values(spot.hole)?, finder),
+            };
+            mask = mask.any(found);
             if mask == Mask::All(YES) {
                 break;
             }
@@ -140,6 +144,13 @@ impl Spot {
             crosses,
             fits_numbers,
         })
+    }
+
+    fn question<'a>(&'a self, finder: &'a Finder<'_>) -> Seek<'a> {
+        // Needles come from queries, which are text.
+        let needle = std::str::from_utf8(finder.needle()).unwrap_or_default();
+        let (left, right) = if self.crosses { (&*self.left, &*self.right) } else { ("", "") };
+        Seek::Holds { left, needle, right, numbers: self.fits_numbers }
     }
 
     fn mask(&self, values: Values<'_>, finder: &Finder<'_>) -> Mask {

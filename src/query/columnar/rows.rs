@@ -3,7 +3,7 @@
 use crate::model::Labels;
 use crate::query::run::extract;
 use crate::query::stage::{ERROR, ERROR_DETAILS};
-use crate::store::read::{ReadError, Rows, Shape, Shaped, WHOLE};
+use crate::store::read::{ReadError, Rows, Seek, Shape, Shaped, WHOLE};
 
 use super::{MAYBE, Mask, NO, Values, YES};
 
@@ -47,6 +47,25 @@ impl<'a> ShapeRows<'a> {
     pub fn values(&self, hole: usize) -> Result<Values<'a>, ReadError> {
         let shaped = self.shaped.ok_or_else(|| ReadError::Damaged("no columns".to_owned()))?;
         Values::cut(shaped.column(self.at, hole)?, self.first, self.count)
+    }
+}
+
+impl ShapeRows<'_> {
+    /// Which rows a question about a value is true of; `None` when that takes `values`.
+    pub fn seek(&self, hole: usize, question: Seek<'_>) -> Result<Option<Mask>, ReadError> {
+        let Some(shaped) = self.shaped else { return Ok(None) };
+        let Some(places) = shaped.seek(self.at, hole, question)? else { return Ok(None) };
+        let mut verdicts = Vec::new();
+        for place in places {
+            let row = (place as usize).checked_sub(self.first).filter(|row| *row < self.count);
+            if let Some(row) = row {
+                verdicts.resize(self.count, NO);
+                if let Some(verdict) = verdicts.get_mut(row) {
+                    *verdict = YES;
+                }
+            }
+        }
+        Ok(Some(if verdicts.is_empty() { Mask::All(NO) } else { Mask::Rows(verdicts) }))
     }
 }
 

@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn keeps_what_was_used_last() {
         let cache: ResultCache = ResultCache::new(128 * 32);
-        let key = |part| Key { query: 1, part: PartKey { part, generation: 0 } };
+        let key = |part| Key { query: 1, part: PartKey(part) };
         for part in 0..32 {
             cache.put(key(part), Partial::default());
             assert!(cache.get(&key(0)).is_some());

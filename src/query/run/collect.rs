@@ -94,6 +94,17 @@ impl Collector {
         shared: &Arc<Shared>,
         context: &Context<'_>,
     ) -> Self {
+        let (deadline, timeout_ms) = (context.deadline, context.timeout_ms);
+        Self::empty(extractor, method, cuts, shared, (deadline, timeout_ms))
+    }
+
+    fn empty(
+        extractor: Extractor,
+        method: Method,
+        cuts: &Arc<Cuts>,
+        shared: &Arc<Shared>,
+        (deadline, timeout_ms): (Option<Instant>, u64),
+    ) -> Self {
         Collector {
             lines: LineMasks::new(&extractor.plan),
             watched: extractor.plan.watched(),
@@ -101,8 +112,8 @@ impl Collector {
             method,
             cuts: Arc::clone(cuts),
             shared: Arc::clone(shared),
-            deadline: context.deadline,
-            timeout_ms: context.timeout_ms,
+            deadline,
+            timeout_ms,
             settled: None,
             cache: None,
             set: SeriesSet::default(),
@@ -510,27 +521,12 @@ impl RowSink for Collector {
         if self.method.is_ordered() {
             return None;
         }
-        let extractor = self.extractor.fork();
+        let time = (self.deadline, self.timeout_ms);
+        let fork = Self::empty(self.extractor.fork(), self.method, &self.cuts, &self.shared, time);
         Some(Box::new(Collector {
-            lines: LineMasks::new(&extractor.plan),
-            watched: self.watched.clone(),
-            extractor,
-            method: self.method,
-            cuts: Arc::clone(&self.cuts),
-            shared: Arc::clone(&self.shared),
-            deadline: self.deadline,
-            timeout_ms: self.timeout_ms,
             settled: self.settled.clone(),
             cache: self.cache.clone(),
-            set: SeriesSet::default(),
-            matched: 0,
-            grown: 0,
-            recording: None,
-            unordered: Vec::new(),
-            programs: Programs::default(),
-            segments: Vec::new(),
-            line: String::new(),
-            lines_read: 0,
+            ..fork
         }))
     }
 

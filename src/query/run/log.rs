@@ -1,6 +1,9 @@
 //! Log queries: the newest or oldest lines that pass all stages.
 
+use std::any::Any;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use crate::model::{TimeRange, Timestamp};
@@ -10,10 +13,13 @@ use crate::query::plan;
 use crate::query::result::LogRow;
 use crate::query::stage::{Category, Pipeline, Row, Worker};
 use crate::query::syntax::ast::LogExpr;
-use crate::store::read::{Flow, Order, ReadError, RowSink, Rows, ScanRequest, Shaped, StreamMeta};
+use crate::store::read::{
+    Flow, ForkedSink, Order, ReadError, RowSink, Rows, ScanRequest, Shaped, StreamMeta,
+};
 
 use super::context::Context;
 use super::extract::Metadata;
+use super::placed::{Place, Placed};
 
 /// Which end of the time range is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,21 +57,8 @@ pub fn evaluate(
         columns: true,
     };
     let plan = Plan::lines(&log.stages).map_err(QueryError::Invalid)?;
-    let mut sink = Newest {
-        worker: pipeline.worker(),
-        lines: LineMasks::new(&plan),
-        watched: plan.watched(),
-        plan,
-        programs: Programs::default(),
-        line: String::new(),
-        limit,
-        direction,
-        heap: BinaryHeap::new(),
-        block: 0,
-        matched: 0,
-        deadline: context.deadline,
-        late: false,
-    };
+    let bound = Arc::new(AtomicI64::new(i64::MAX));
+    let mut sink = Newest::new(&pipeline, &plan, limit, direction, context.deadline, &bound);
     let scanned = context.scan(&request, &mut sink);
     if sink.late {
         return Err(QueryError::Timeout { limit_ms: context.timeout_ms });
@@ -129,36 +122,8 @@ pub fn log_row(row: &Row<'_>) -> LogRow {
     }
 }
 
-/// A place in the result: the smallest comes first. Blocks and rows are negated for backward
-/// queries, so that of equal times the one that came last is first.
-type Place = (i128, i64, i64);
-
-struct Kept {
-    place: Place,
-    row: LogRow,
-}
-
-impl PartialEq for Kept {
-    fn eq(&self, other: &Self) -> bool {
-        self.place == other.place
-    }
-}
-
-impl Eq for Kept {}
-
-impl PartialOrd for Kept {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Kept {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place.cmp(&other.place)
-    }
-}
-
 struct Newest {
+    pipeline: Pipeline,
     worker: Worker,
     /// The stages as columns see them, to leave out lines that cannot pass.
     plan: Plan,
@@ -169,17 +134,82 @@ struct Newest {
     limit: usize,
     direction: Direction,
     /// The worst of the kept lines is on top.
-    heap: BinaryHeap<Kept>,
-    block: i64,
+    heap: BinaryHeap<Placed<LogRow>>,
+    /// Some fork has as many lines as are wanted up to this distance: none behind it matters.
+    bound: Arc<AtomicI64>,
+    /// Of the block at hand, and how many runs of it there were.
+    arrival: i128,
+    runs: i64,
     matched: u64,
     deadline: Option<Instant>,
     late: bool,
+}
+
+/// For `Place`.
+pub fn arrival_key(direction: Direction, arrival: u64) -> i128 {
+    match direction {
+        Direction::Forward => i128::from(arrival),
+        Direction::Backward => -i128::from(arrival),
+    }
 }
 
 /// Rows between two looks at the clock.
 const ROWS_PER_LOOK: usize = 1024;
 
 impl Newest {
+    fn new(
+        pipeline: &Pipeline,
+        plan: &Plan,
+        limit: usize,
+        direction: Direction,
+        deadline: Option<Instant>,
+        bound: &Arc<AtomicI64>,
+    ) -> Self {
+        Newest {
+            pipeline: pipeline.clone(),
+            worker: pipeline.worker(),
+            lines: LineMasks::new(plan),
+            watched: plan.watched(),
+            plan: plan.clone(),
+            programs: Programs::default(),
+            line: String::new(),
+            limit,
+            direction,
+            heap: BinaryHeap::new(),
+            bound: Arc::clone(bound),
+            arrival: 0,
+            runs: 0,
+            matched: 0,
+            deadline,
+            late: false,
+        }
+    }
+
+    /// How far a time is from the end that the query begins at.
+    fn distance(&self, ts: Timestamp) -> i64 {
+        match self.direction {
+            Direction::Forward => ts.0,
+            Direction::Backward => ts.0.saturating_neg(),
+        }
+    }
+
+    fn is_within_bound(&self, ts: Timestamp) -> bool {
+        self.distance(ts) <= self.bound.load(Ordering::Relaxed)
+    }
+
+    fn keep(&mut self, line: Placed<LogRow>) {
+        if self.heap.len() >= self.limit {
+            self.heap.pop();
+        }
+        self.heap.push(line);
+        if self.heap.len() >= self.limit
+            && let Some(worst) = self.heap.peek()
+        {
+            let distance = self.distance(worst.row.ts);
+            self.bound.fetch_min(distance, Ordering::Relaxed);
+        }
+    }
+
     fn time_key(&self, ts: Timestamp) -> i128 {
         match self.direction {
             Direction::Forward => i128::from(ts.0),
@@ -195,10 +225,8 @@ impl Newest {
     /// Where a row would stand in the result.
     fn place(&self, ts: Timestamp, at: usize) -> Place {
         let row = i64::try_from(at).unwrap_or(i64::MAX);
-        // Blocks come in the direction of the query, so of equal times the block that came
-        // first is nearer, whatever the direction.
         let row = if self.direction == Direction::Forward { row } else { -row };
-        (self.time_key(ts), self.block, row)
+        (self.time_key(ts), self.arrival, self.runs, row)
     }
 
     fn row(
@@ -221,10 +249,7 @@ impl Newest {
         if let Some(row) = self.worker.run(ts, line, metadata) {
             let row = log_row(&row);
             self.matched += 1;
-            if self.heap.len() >= self.limit {
-                self.heap.pop();
-            }
-            self.heap.push(Kept { place, row });
+            self.keep(Placed { place, row });
         }
         Ok(())
     }
@@ -278,11 +303,17 @@ impl RowSink for Newest {
             Direction::Forward => first,
             Direction::Backward => last,
         };
-        self.has_room((self.time_key(nearest), i64::MIN, i64::MIN))
+        self.is_within_bound(nearest)
+            && self.has_room((self.time_key(nearest), i128::MIN, i64::MIN, i64::MIN))
+    }
+
+    fn block(&mut self, arrival: u64) {
+        self.runs = 0;
+        self.arrival = arrival_key(self.direction, arrival);
     }
 
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
-        self.block += 1;
+        self.runs += 1;
         let nearest = match self.direction {
             Direction::Forward => 0,
             Direction::Backward => rows.len().saturating_sub(1),
@@ -310,11 +341,39 @@ impl RowSink for Newest {
             }
             // Rows of a block are in order: behind one that is too far all are.
             let place = self.place(rows.ts(at), at);
-            if !self.has_room(place) {
+            if !self.has_room(place) || !self.is_within_bound(rows.ts(at)) {
                 break;
             }
             self.row(rows, shaped, at, place)?;
         }
         Ok(if self.limit == 0 { Flow::Stop } else { Flow::Continue })
+    }
+
+    fn fork(&self) -> Option<Box<dyn ForkedSink>> {
+        (self.limit > 0).then(|| {
+            let Newest { pipeline, plan, limit, direction, deadline, bound, .. } = self;
+            let fork = Newest::new(pipeline, plan, *limit, *direction, *deadline, bound);
+            Box::new(fork) as Box<dyn ForkedSink>
+        })
+    }
+
+    fn join(&mut self, fork: Box<dyn ForkedSink>) -> Result<(), ReadError> {
+        let Ok(fork) = fork.into_any().downcast::<Newest>() else {
+            return Err(ReadError::Sink("a foreign share of a scan was handed over".to_owned()));
+        };
+        self.late |= fork.late;
+        self.matched += fork.matched;
+        for line in fork.heap {
+            if self.has_room(line.place) {
+                self.keep(line);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ForkedSink for Newest {
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
     }
 }

@@ -1,9 +1,10 @@
 //! What the grammar lets through and Loki still refuses, stage by stage.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::text::pattern::Pattern;
-use crate::text::re2;
+use crate::text::re2::{self, Budget};
 use crate::text::template::{Functions, Template};
 
 use super::ast::{AssignedValue, FieldPath, LabelAssignment, LabelFilter, LineFilter};
@@ -18,27 +19,29 @@ pub(super) enum Problem {
     Plain(String),
 }
 
-pub(super) fn stage(kind: &StageKind) -> Result<(), Problem> {
+pub(super) fn stage(kind: &StageKind, regexes: &mut Budget) -> Result<(), Problem> {
     match kind {
-        StageKind::Regexp { pattern } => regexp(pattern)
+        StageKind::Regexp { pattern } => regexp(pattern, regexes)
             .map_err(|problem| Problem::Plain(format!("invalid regexp parser: {problem}"))),
         StageKind::Pattern { pattern } => Pattern::parse_extractor(pattern)
             .map(|_| ())
             .map_err(|problem| Problem::Plain(format!("invalid pattern parser: {problem}"))),
-        StageKind::LineFilter(filter) => line_filter(filter).map_err(Problem::InStage),
+        StageKind::LineFilter(filter) => line_filter(filter, regexes).map_err(Problem::InStage),
         StageKind::Json { fields } => paths(fields, |path| path::json_path(path).map(|_| ())),
         StageKind::Logfmt { fields, .. } => {
             paths(fields, |path| path::logfmt_key(path).map(|_| ()))
         }
         StageKind::LabelFilter(filter) => label_filter(filter).map_err(Problem::InStage),
         StageKind::LineFormat { template } => {
-            Template::parse(template, Functions::LogQl).map(|_| ()).map_err(|problem| {
-                let problem = problem.unreadable("line", template);
-                Problem::InStage(format!("invalid line template: {problem}"))
-            })
+            Template::parse_within(template, Functions::LogQl, regexes).map(|_| ()).map_err(
+                |problem| {
+                    let problem = problem.unreadable("line", template);
+                    Problem::InStage(format!("invalid line template: {problem}"))
+                },
+            )
         }
         StageKind::LabelFormat { assignments } => {
-            label_format(assignments).map_err(Problem::InStage)
+            label_format(assignments, regexes).map_err(Problem::InStage)
         }
         StageKind::Unpack
         | StageKind::Decolorize
@@ -47,7 +50,8 @@ pub(super) fn stage(kind: &StageKind) -> Result<(), Problem> {
     }
 }
 
-fn regexp(pattern: &str) -> Result<(), String> {
+fn regexp(pattern: &str, regexes: &mut Budget) -> Result<(), String> {
+    regexes.take(pattern)?;
     let regex = re2::compile(pattern)?;
     if regex.capture_names().flatten().next().is_none() {
         return Err("at least one named capture must be supplied".to_owned());
@@ -64,7 +68,7 @@ fn paths(fields: &[FieldPath], parse: impl Fn(&str) -> Result<(), String>) -> Re
     Ok(())
 }
 
-pub(super) fn line_filter(filter: &LineFilter) -> Result<(), String> {
+pub(super) fn line_filter(filter: &LineFilter, regexes: &mut Budget) -> Result<(), String> {
     for operand in &filter.operands {
         match (filter.op, operand) {
             (LineOp::Contains | LineOp::NotContains, LineOperand::Ip(pattern)) => {
@@ -73,6 +77,7 @@ pub(super) fn line_filter(filter: &LineFilter) -> Result<(), String> {
             (_, LineOperand::Ip(_)) => return Err("ip: invalid operation".to_owned()),
             (LineOp::Contains | LineOp::NotContains, LineOperand::Text(_)) => {}
             (LineOp::Match | LineOp::NotMatch, LineOperand::Text(text)) => {
+                regexes.take(text)?;
                 re2::compile(text)?;
             }
             (LineOp::Pattern | LineOp::NotPattern, LineOperand::Text(text)) => {
@@ -98,18 +103,19 @@ pub(super) fn label_filter(filter: &LabelFilter) -> Result<(), String> {
     }
 }
 
-fn label_format(assignments: &[LabelAssignment]) -> Result<(), String> {
-    for (index, LabelAssignment { label, value }) in assignments.iter().enumerate() {
+fn label_format(assignments: &[LabelAssignment], regexes: &mut Budget) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    for LabelAssignment { label, value } in assignments {
         if label == ERROR_LABEL {
             return Err(format!("{ERROR_LABEL} cannot be formatted"));
         }
-        if assignments.iter().take(index).any(|earlier| earlier.label == *label) {
+        if !seen.insert(label) {
             return Err(format!(
                 "multiple label name '{label}' not allowed in a single format operation"
             ));
         }
         if let AssignedValue::Template(template) = value {
-            Template::parse(template, Functions::LogQl).map_err(|problem| {
+            Template::parse_within(template, Functions::LogQl, regexes).map_err(|problem| {
                 let problem = problem.unreadable("label", template);
                 format!("invalid template for label '{label}': {problem}")
             })?;

@@ -59,6 +59,14 @@ impl<'a> Lexer<'a> {
         self.rest().chars().next()
     }
 
+    /// Passes what may be a number's unit. One that goes on and on is none; to look through all
+    /// of it for each of its points would take hours.
+    fn take_unit(&mut self, accept: impl Fn(char) -> bool) {
+        const UNIT_CHARS_MAX: usize = 64;
+        let ahead = self.rest().chars().take(UNIT_CHARS_MAX).take_while(|c| accept(*c));
+        self.at += ahead.map(char::len_utf8).sum::<usize>();
+    }
+
     fn since(&self, start: usize) -> &'a str {
         self.query.get(start..self.at).unwrap_or_default()
     }
@@ -244,9 +252,7 @@ impl<'a> Lexer<'a> {
     /// A duration or a size: the number from `start` to `end` with a unit directly behind it.
     fn with_unit(&mut self, start: usize, end: usize) -> Option<TokenKind> {
         self.at = end;
-        self.take_while(|c| {
-            c.is_numeric() || matches!(c, 'n' | 'u' | '\u{b5}' | '.') || is_unit(c)
-        });
+        self.take_unit(|c| c.is_numeric() || matches!(c, 'n' | 'u' | '\u{b5}' | '.') || is_unit(c));
         if self.at > end {
             let text = self.since(start);
             let ns =
@@ -257,7 +263,7 @@ impl<'a> Lexer<'a> {
         }
         self.at = end;
         // Exabytes are left out, as they may not fit into 64 bits.
-        self.take_while(|c| {
+        self.take_unit(|c| {
             c.is_numeric() || matches!(c, 'B' | 'i' | 'k' | 'K' | 'M' | 'G' | 'T' | 'P' | '.')
         });
         if self.at > end

@@ -51,8 +51,11 @@ impl Parser<'_> {
         match op {
             MatchOp::Eq | MatchOp::Neq => Ok(Matcher::text(name, op, value)),
             MatchOp::Re | MatchOp::Nre => {
-                let regex =
-                    re2::compile_anchored(&value).map_err(|problem| self.error(span, problem))?;
+                let regex = self
+                    .regexes
+                    .take(&value)
+                    .and_then(|()| re2::compile_anchored(&value))
+                    .map_err(|problem| self.error(span, problem))?;
                 Ok(Matcher::regex(name, op, value, regex))
             }
         }
@@ -78,7 +81,7 @@ impl Parser<'_> {
                 self.advance();
                 let kind = self.stage()?;
                 let span = self.span_from(start);
-                check::stage(&kind).map_err(|problem| match problem {
+                check::stage(&kind, &mut self.regexes).map_err(|problem| match problem {
                     check::Problem::InStage(text) => self.stage_error(span, text),
                     check::Problem::Plain(text) => self.error(span, text),
                 })?;
@@ -112,7 +115,8 @@ impl Parser<'_> {
             let operand = self.line_operand()?;
             let span = self.span_from(start);
             let one = LineFilter { op, operands: vec![operand] };
-            check::line_filter(&one).map_err(|problem| self.stage_error(span, problem))?;
+            check::line_filter(&one, &mut self.regexes)
+                .map_err(|problem| self.stage_error(span, problem))?;
             match filters.last_mut() {
                 Some(Stage { kind: StageKind::LineFilter(filter), span: whole })
                     if !op.is_negated() =>

@@ -385,7 +385,7 @@ impl Parser<'_> {
         let pattern_span = self.span();
         let pattern = self.expect_string()?;
         self.require(Symbol::CloseParen)?;
-        re2::compile(&pattern).map_err(|problem| {
+        self.regexes.take(&pattern).and_then(|()| re2::compile(&pattern)).map_err(|problem| {
             self.error(pattern_span, format!("invalid regex in label_replace: {problem}"))
         })?;
         let replace = LabelReplace { expr, dst, replacement, src, pattern };

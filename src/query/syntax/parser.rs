@@ -1,6 +1,7 @@
 //! The cursor over the tokens that all parts of the grammar share.
 
 use crate::limits;
+use crate::text::re2::Budget;
 
 use super::ast::Span;
 use super::error::{Fault, ParseError};
@@ -14,6 +15,8 @@ pub(super) struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// What the regexes of the whole query may still come to.
+    pub regexes: Budget,
 }
 
 impl<'a> Parser<'a> {
@@ -23,7 +26,13 @@ impl<'a> Parser<'a> {
                 format!("input size too long ({} > {})", query.len(), limits::QUERY_BYTES_MAX);
             return Err(ParseError::new(query, Span::default(), message));
         }
-        Ok(Parser { query, tokens: lexer::tokenize(query), at: 0, depth: 0 })
+        Ok(Parser {
+            query,
+            tokens: lexer::tokenize(query),
+            at: 0,
+            depth: 0,
+            regexes: Budget::default(),
+        })
     }
 
     /// The token at the cursor; the last one, `End` or a fault, is never passed.

@@ -1,5 +1,7 @@
 //! The paths of `| json a="x.y[0][\"k\"]"` and the keys of `| logfmt a="k"`.
 
+use crate::limits::JSON_PATH_STEPS_MAX;
+
 /// A step of a JSON path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathStep {
@@ -17,6 +19,10 @@ pub fn json_path(text: &str) -> Result<Vec<PathStep>, String> {
         return Err("syntax error: unexpected $end, expecting LSB or FIELD".to_owned());
     }
     while !rest.is_empty() {
+        // A line that is as deep is walked with a frame of the stack for each step.
+        if steps.len() == JSON_PATH_STEPS_MAX {
+            return Err(format!("more than {JSON_PATH_STEPS_MAX} steps"));
+        }
         let after = if let Some(inner) = rest.strip_prefix('[') {
             let (step, after) = bracket(skip_blank(inner))?;
             steps.push(step);

@@ -52,15 +52,22 @@ impl Layout {
         text
     }
 
-    /// Line filters that follow each other share a line as far as they fit.
+    /// Line filters that follow each other share a line as far as they fit; there may be tens of
+    /// thousands of them.
     fn filters(&self, stages: &[Stage], level: usize) -> String {
-        let line = Joined(stages, " ").to_string();
-        match stages.split_last() {
-            Some((last, before)) if !before.is_empty() && !self.fits(&line) => {
-                format!("{}\n{}{last}", self.filters(before, level), indent(level))
+        let mut text = indent(level);
+        let (mut columns, mut shares_line) = (0, true);
+        for (at, stage) in stages.iter().enumerate() {
+            let shown = stage.to_string();
+            columns += shown.len() + usize::from(at > 0);
+            if at > 0 {
+                shares_line &= columns <= self.columns_max;
+                let between = if shares_line { " " } else { &format!("\n{}", indent(level)) };
+                text.push_str(between);
             }
-            _ => indent(level) + &line,
+            text.push_str(&shown);
         }
+        text
     }
 
     pub fn metric(&self, metric: &MetricExpr, level: usize) -> String {

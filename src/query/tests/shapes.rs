@@ -416,7 +416,7 @@ impl LogRead for ShapedLogs {
         let mut fork = if self.forks { sink.fork() } else { None };
         for (nth, (at, from, to, all)) in runs.into_iter().enumerate() {
             let (meta, block) = &self.streams[at];
-            let key = PartKey { part: at as u64, generation: 0 };
+            let key = PartKey(at as u64);
             // A part whose result may be kept has forks of its own.
             if all && fork.is_some() {
                 if !sink.begin_part(key) {

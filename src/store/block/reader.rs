@@ -8,7 +8,7 @@ use super::section::Section;
 use super::shape::{Built, ShapedLines};
 use super::{LineEncoding, Run, VERSION, VERSION_PLAIN, bits};
 use crate::model::Timestamp;
-use crate::store::read::{Column, Shape};
+use crate::store::read::{Column, Seek, Shape};
 use crate::store::varint::Reader;
 
 /// Which columns a reader needs; times and streams always come along.
@@ -222,9 +222,13 @@ impl BlockBuf {
         (self.shaped.ids(), self.shaped.places())
     }
 
-    /// `None` on damage, as for the two below.
+    /// `None` on damage, as for those below.
     pub fn column(&self, shape: usize, hole: usize) -> Option<Column<'_>> {
         self.shaped.column(shape, hole)
+    }
+
+    pub fn seek(&self, shape: usize, hole: usize, question: Seek<'_>) -> Option<Option<Vec<u32>>> {
+        self.shaped.seek(shape, hole, question)
     }
 
     pub fn push_line(&self, row: usize, out: &mut Vec<u8>) -> Option<()> {

@@ -18,17 +18,10 @@ pub(in crate::store) struct Active {
     pub range: TimeRange,
     pub created_ns: i64,
     pub selection: Selection,
-    /// When it came into force, counted in changes of what is hidden.
-    #[allow(dead_code, reason = "read by `Hidden::generation`")]
-    version: u64,
 }
 
 impl Active {
-    pub fn new(
-        request: &DeleteRequest,
-        language: &dyn Language,
-        version: u64,
-    ) -> Result<Arc<Active>, String> {
+    pub fn new(request: &DeleteRequest, language: &dyn Language) -> Result<Arc<Active>, String> {
         Ok(Arc::new(Active {
             seq: request.seq,
             id: request.id.clone(),
@@ -36,7 +29,6 @@ impl Active {
             range: request.range(),
             created_ns: request.created_ns,
             selection: language.compile(&request.query)?,
-            version,
         }))
     }
 
@@ -64,10 +56,6 @@ impl Active {
 pub(in crate::store) struct Hidden {
     /// By number.
     pub active: Arc<Vec<Arc<Active>>>,
-    /// Counts changes since the start.
-    pub version: u64,
-    /// The version that the last cancellation made. Rows may have come back in any part then.
-    pub cancelled: u64,
 }
 
 impl std::fmt::Debug for Hidden {
@@ -77,13 +65,6 @@ impl std::fmt::Debug for Hidden {
 }
 
 impl Hidden {
-    #[allow(dead_code, reason = "for scans that name parts to their sinks")]
-    /// For `read::PartKey`: another number whenever other rows of the part are hidden.
-    pub fn generation(&self, info: &PartInfo) -> u64 {
-        let requests = self.active.iter().filter(|active| active.concerns(info));
-        requests.map(|active| active.version).fold(self.cancelled, u64::max)
-    }
-
     /// What is hidden of a part, of one tenant; `None` when nothing can be, which is nearly
     /// always.
     pub fn of(&self, info: &PartInfo, tenant: &str) -> Option<Hiding> {

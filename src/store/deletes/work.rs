@@ -82,7 +82,7 @@ impl Shared {
 pub(in crate::store) fn at_start(book: &Book, options: &crate::store::StoreOptions) -> Hidden {
     let mut active = Vec::new();
     for request in book.waiting() {
-        match Active::new(request, &*options.language, 1) {
+        match Active::new(request, &*options.language) {
             Ok(request) => active.push(request),
             Err(error) => tracing::error!(
                 id = request.id,
@@ -91,7 +91,7 @@ pub(in crate::store) fn at_start(book: &Book, options: &crate::store::StoreOptio
             ),
         }
     }
-    Hidden { active: Arc::new(active), version: 1, cancelled: 0 }
+    Hidden { active: Arc::new(active) }
 }
 
 impl Store {
@@ -131,8 +131,7 @@ impl Store {
                 state: DeleteState::Received,
                 parts: 0,
             };
-            hidden.version += 1;
-            match Active::new(&request, &*shared.options.language, hidden.version) {
+            match Active::new(&request, &*shared.options.language) {
                 Ok(active) => {
                     let parts = shared.state.read().parts.clone();
                     let concerned = parts.iter().filter(|part| active.concerns(&part.info));
@@ -195,8 +194,6 @@ impl Store {
         let seq = request.seq;
         shared.change_deletes(|book, hidden| {
             book.requests.retain(|other| other.seq != seq);
-            hidden.version += 1;
-            hidden.cancelled = hidden.version;
             let rest = hidden.active.iter().filter(|active| active.seq != seq);
             hidden.active = Arc::new(rest.cloned().collect());
         })?;

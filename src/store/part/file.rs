@@ -77,7 +77,7 @@ impl Part {
 
     /// What it holds, by a name that is never given to anything else.
     pub fn key(&self) -> PartKey {
-        PartKey { part: self.info.id, generation: 0 }
+        PartKey(self.info.id)
     }
 
     /// The file is removed when nobody reads it any more. Call only after the manifest has

@@ -194,6 +194,7 @@ impl Search<'_> {
                 }
             }
             if let Some(hash) = hash
+                && sealed.may_be(&piece.text)
                 && self.opened.may_hold(block, hash, &mut self.window)?
             {
                 continue;

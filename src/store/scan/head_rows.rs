@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
+use super::sieve::Sieve;
 use super::{Progress, matches};
 use crate::model::Timestamp;
 use crate::store::head::{EntryRef, Head, StreamRows};
@@ -43,13 +44,22 @@ pub(super) struct HeadPlan {
     streams: Vec<StreamRows>,
     /// Which stream, and which of its entries.
     pub pieces: Vec<(usize, Range<usize>)>,
+    heads_before: u64,
 }
 
+/// Numbers of arrival: heads are behind all parts.
+const HEADS: u64 = 1 << 62;
+const HEAD_BITS: u32 = 48;
+const STREAM_BITS: u32 = 24;
+
 impl HeadPlan {
-    pub fn new(head: &Head, request: &ScanRequest) -> HeadPlan {
-        let streams = head.rows(request.range, &|tenant, meta| {
+    pub fn new(head: &Head, heads_before: u64, request: &ScanRequest) -> HeadPlan {
+        let mut streams = head.rows(request.range, &|tenant, meta| {
             matches(&request.tenant, &request.matchers, tenant, meta)
         });
+        if let Some(sieve) = Sieve::new(&request.hints) {
+            sieve.keep(&mut streams, head.totals().entries);
+        }
         let mut pieces = Vec::new();
         for (at, stream) in streams.iter().enumerate() {
             let rows = stream.refs.len();
@@ -67,7 +77,15 @@ impl HeadPlan {
                 pieces.sort_by_cached_key(|(at, rows)| Reverse(ts(*at, rows.end - 1)));
             }
         }
-        HeadPlan { streams, pieces }
+        HeadPlan { streams, pieces, heads_before }
+    }
+
+    fn arrival(&self, at: usize) -> u64 {
+        let (stream, piece) = self
+            .pieces
+            .get(at)
+            .map_or((0, 0), |(stream, rows)| (*stream as u64, (rows.start / ROWS_MAX) as u64));
+        HEADS + (self.heads_before << HEAD_BITS) + (stream << STREAM_BITS) + piece
     }
 
     pub fn scan_piece(&self, at: usize, progress: &mut Progress<'_>) -> Result<Flow, ReadError> {
@@ -92,6 +110,7 @@ impl HeadPlan {
             progress.spend(bytes)?;
         }
         progress.note_stream(stream.meta.id);
+        progress.sink.block(self.arrival(at));
         let rows = HeadRows { stream, refs, lines: request.need_lines };
         progress.sink.rows(&stream.meta, &rows)
     }

@@ -10,7 +10,7 @@ use crate::store::block::{BlockBuf, BuiltLines, Wanted};
 use crate::store::deletes::Hiding;
 use crate::store::error::StoreError;
 use crate::store::part::{BlockRow, Opened, StreamRow};
-use crate::store::read::{Column, Flow, ReadError, Rows, Shape, Shaped};
+use crate::store::read::{Column, Flow, ReadError, Rows, Seek, Shape, Shaped};
 use crate::store::store::Shared;
 
 /// Buffers that live as long as a scan.
@@ -114,6 +114,14 @@ impl Shaped for BlockRows<'_> {
     fn column(&self, shape: usize, hole: usize) -> Result<Column<'_>, ReadError> {
         self.checked(self.block.column(shape, hole))
     }
+    fn seek(
+        &self,
+        shape: usize,
+        hole: usize,
+        question: Seek<'_>,
+    ) -> Result<Option<Vec<u32>>, ReadError> {
+        self.checked(self.block.seek(shape, hole, question))
+    }
     fn line_into(&self, row: usize, out: &mut String) -> Result<(), ReadError> {
         let mut line = self.scratch.take();
         line.clear();
@@ -153,6 +161,7 @@ pub(super) fn scan_block(
         .read_block(block, columns, &mut buffers.stored, &mut buffers.block)
         .map_err(|error| shared.note_fault(&plan.part, error))?;
     progress.stats.blocks += 1;
+    progress.sink.block(plan.arrival(wanted));
     block_rows(plan, block, progress, &buffers.block).map_err(|fault| match fault {
         Fault::Read(error) => error,
         Fault::Store(error) => shared.note_fault(&plan.part, error),

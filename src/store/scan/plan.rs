@@ -3,12 +3,18 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
 use super::matches;
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{StreamId, TimeRange, Timestamp};
 use crate::store::deletes::{Active, Hiding};
-use crate::store::part::{BlockSet, Clauses, Opened, Part, RunRow};
+use crate::store::part::{BlockSet, Clauses, Opened, Part, RunRow, StreamRow};
 use crate::store::read::{Order, ReadError, ScanRequest, ScanStats};
 use crate::store::store::Shared;
+
+/// Numbers of arrival tell so many blocks of a part apart.
+const BLOCK_BITS: u32 = 20;
 
 /// A block to read, and the first and last time in it of what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +22,29 @@ pub(super) struct WantedBlock {
     pub at: usize,
     pub first: Timestamp,
     pub last: Timestamp,
+}
+
+/// What a request asks of every part.
+pub(super) struct Asked {
+    clauses: Clauses,
+    /// Streams that were met, and whether they are asked for: most are in many parts.
+    streams: Mutex<HashMap<StreamId, bool>>,
+}
+
+impl Asked {
+    pub fn new(request: &ScanRequest) -> Asked {
+        Asked { clauses: Clauses::new(&request.hints), streams: Mutex::default() }
+    }
+
+    fn selected(&self, request: &ScanRequest, streams: &[StreamRow]) -> Vec<bool> {
+        let mut known = self.streams.lock();
+        let selects = |row: &StreamRow| {
+            *known.entry(row.meta.id).or_insert_with(|| {
+                matches(&request.tenant, &request.matchers, &row.tenant, &row.meta)
+            })
+        };
+        streams.iter().map(selects).collect()
+    }
 }
 
 /// What a scan reads of a part.
@@ -40,18 +69,13 @@ impl PartPlan {
         shared: &Shared,
         part: &Arc<Part>,
         hidden: Vec<Arc<Active>>,
-        clauses: &Clauses,
+        asked: &Asked,
         request: &ScanRequest,
     ) -> Result<PartPlan, ReadError> {
         let opened = shared.cache.open(part).map_err(|error| shared.note_fault(part, error))?;
         let mut plan = PartPlan {
             part: part.clone(),
-            selected: opened
-                .table
-                .streams
-                .iter()
-                .map(|row| matches(&request.tenant, &request.matchers, &row.tenant, &row.meta))
-                .collect(),
+            selected: asked.selected(request, &opened.table.streams),
             opened,
             hidden,
             range: request.range,
@@ -63,8 +87,8 @@ impl PartPlan {
         // What is left of it is nothing that a sink may keep.
         plan.whole &= plan.hidden.is_empty();
         plan.touched = !plan.blocks.is_empty();
-        if plan.touched && !clauses.is_empty() {
-            plan.prune(shared, clauses).map_err(|error| shared.note_fault(part, error))?;
+        if plan.touched && !asked.clauses.is_empty() {
+            plan.prune(shared, &asked.clauses).map_err(|error| shared.note_fault(part, error))?;
         }
         match request.order {
             Order::Any => {}
@@ -79,6 +103,11 @@ impl PartPlan {
     /// What is hidden, for one thread; `None` when nothing can be.
     pub fn hiding(&self) -> Option<Hiding> {
         Hiding::new(self.hidden.iter().cloned())
+    }
+
+    /// For `RowSink::block`.
+    pub fn arrival(&self, block: WantedBlock) -> u64 {
+        (self.part.info.order << BLOCK_BITS) + block.at as u64
     }
 
     /// Counts what need not be read.

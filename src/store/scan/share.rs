@@ -15,19 +15,21 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::head_rows::HeadPlan;
 use super::part_rows::{self, Buffers};
-use super::plan::{PartPlan, WantedBlock};
+use super::plan::{Asked, PartPlan, WantedBlock};
 use super::{Progress, Source, Tally};
+use crate::model::Timestamp;
 use crate::store::deletes::Active;
-use crate::store::part::{Clauses, Part};
-use crate::store::read::{Flow, ForkedSink, ReadError, RowSink, ScanRequest, ScanStats};
+use crate::store::part::Part;
+use crate::store::read::{Flow, ForkedSink, Order, ReadError, RowSink, ScanRequest, ScanStats};
 use crate::store::store::Shared;
 
 /// Parts that are planned before their turn, for each worker.
 const AHEAD: usize = 4;
+/// The same where those that come first may make the others needless.
+const AHEAD_IN_ORDER: usize = 1;
 /// A helper looks so often, in blocks, whether another scan has waited for it.
 const TURN: usize = 8;
 
-#[derive(Clone)]
 enum Task {
     Head(Arc<HeadPlan>, usize),
     Block(Arc<PartPlan>, WantedBlock),
@@ -75,8 +77,10 @@ struct Queue {
     groups: [Group; 2],
     unplanned: VecDeque<(usize, Arc<Part>, Vec<Arc<Active>>)>,
     planning: usize,
-    /// By place of the part.
-    plans: BTreeMap<usize, PartPlan>,
+    /// By place of the part; `None` for one that nobody wants any more.
+    plans: BTreeMap<usize, Option<PartPlan>>,
+    /// Asked whether a part is still wanted, where the order makes a difference.
+    probe: Option<Box<dyn ForkedSink>>,
     /// Helpers that are here or asked for.
     helpers: usize,
     error: Option<ReadError>,
@@ -91,18 +95,20 @@ impl Queue {
 
 enum Work {
     Plan(usize, Arc<Part>, Vec<Arc<Active>>),
+    /// A part that nobody wants any more.
+    LeaveOut(usize),
     Rows(usize, Task, Fork),
 }
 
 enum Done {
-    Plan(usize, PartPlan),
+    Plan(usize, Option<PartPlan>),
     Rows { group: usize, fork: Fork, flow: Flow, left_out: bool },
 }
 
 pub(super) struct Job {
     shared: Arc<Shared>,
     request: ScanRequest,
-    clauses: Clauses,
+    asked: Asked,
     spent: AtomicU64,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -133,8 +139,8 @@ pub(super) fn scan(
     let mut parts = 0;
     for source in sources {
         match source {
-            Source::Head(unit) => {
-                let plan = Arc::new(HeadPlan::new(&unit.head, request));
+            Source::Head(unit, heads_before) => {
+                let plan = Arc::new(HeadPlan::new(&unit.head, heads_before, request));
                 let pieces = (0..plan.pieces.len()).map(|at| Task::Head(plan.clone(), at));
                 queue.groups[LOOSE].tasks.extend(pieces);
             }
@@ -148,11 +154,12 @@ pub(super) fn scan(
     let workers = shared.pool.workers();
     let mut forks = vec![fork];
     forks.extend((1..workers).map_while(|_| sink.fork()));
+    queue.probe = if request.order == Order::Any { None } else { sink.fork() };
     queue.groups[LOOSE].give(forks);
     let job = Arc::new(Job {
         shared: shared.clone(),
         request: request.clone(),
-        clauses: Clauses::new(&request.hints),
+        asked: Asked::new(request),
         spent,
         queue: Mutex::new(queue),
         changed: Condvar::new(),
@@ -184,6 +191,10 @@ impl Job {
             })?;
             // The scan was stopped by a fork.
             let Some(plan) = plan else { break };
+            let Some(plan) = plan else {
+                tally.stats.parts_pruned += 1;
+                continue;
+            };
             plan.note(&mut tally.stats);
             // Of so few blocks not every thread would have one.
             if plan.whole && plan.blocks.len() >= 2 * self.shared.pool.workers() {
@@ -288,7 +299,7 @@ impl Job {
             if done(&mut queue) || queue.over {
                 return Ok(());
             }
-            match take(&mut queue, self.shared.pool.workers()) {
+            match self.take(&mut queue) {
                 Some(work) => queue = self.step(queue, work, buffers),
                 None => self.changed.wait(&mut queue),
             }
@@ -304,7 +315,7 @@ impl Job {
             if queue.over {
                 break false;
             }
-            match take(&mut queue, self.shared.pool.workers()) {
+            match self.take(&mut queue) {
                 Some(work) => {
                     queue = self.step(queue, work, &mut buffers);
                     steps += 1;
@@ -334,7 +345,7 @@ impl Job {
     ) -> MutexGuard<'q, Queue> {
         drop(queue);
         let group = match &work {
-            Work::Plan(..) => None,
+            Work::Plan(..) | Work::LeaveOut(_) => None,
             Work::Rows(group, ..) => Some(*group),
         };
         let ran = catch_unwind(AssertUnwindSafe(|| self.run(work, buffers)));
@@ -380,10 +391,10 @@ impl Job {
                 if self.request.cancel.is_cancelled() {
                     return Err(ReadError::Cancelled);
                 }
-                let plan =
-                    PartPlan::new(&self.shared, &part, hidden, &self.clauses, &self.request)?;
-                return Ok(Done::Plan(place, plan));
+                let plan = PartPlan::new(&self.shared, &part, hidden, &self.asked, &self.request)?;
+                return Ok(Done::Plan(place, Some(plan)));
             }
+            Work::LeaveOut(place) => return Ok(Done::Plan(place, None)),
             Work::Rows(group, task, fork) => (group, task, fork),
         };
         fork.used = true;
@@ -405,6 +416,34 @@ impl Job {
         };
         Ok(Done::Rows { group, fork, flow, left_out })
     }
+
+    /// Rows first, so that a part that has begun comes to its end.
+    fn take(&self, queue: &mut Queue) -> Option<Work> {
+        for (at, group) in queue.groups.iter_mut().enumerate() {
+            if !group.tasks.is_empty()
+                && let Some(fork) = group.idle.pop()
+                && let Some(task) = group.tasks.pop_front()
+            {
+                group.running += 1;
+                return Some(Work::Rows(at, task, fork));
+            }
+        }
+        let ahead = if queue.probe.is_some() { AHEAD_IN_ORDER } else { AHEAD };
+        if queue.plans.len() + queue.planning >= ahead * self.shared.pool.workers() {
+            return None;
+        }
+        let (place, part, hidden) = queue.unplanned.pop_front()?;
+        queue.planning += 1;
+        let wanted = self.is_wanted(queue, &part);
+        Some(if wanted { Work::Plan(place, part, hidden) } else { Work::LeaveOut(place) })
+    }
+
+    fn is_wanted(&self, queue: &mut Queue, part: &Part) -> bool {
+        let range = self.request.range;
+        let end = Timestamp(range.end.0.saturating_sub(1));
+        let (first, last) = (part.first().max(range.start), part.last().min(end));
+        queue.probe.as_mut().is_none_or(|probe| probe.wants(first, last))
+    }
 }
 
 fn buffers_of<'a>(
@@ -415,23 +454,4 @@ fn buffers_of<'a>(
         Some(buffers) => Ok(buffers),
         none => Ok(none.insert(shared.pool.take_buffers()?)),
     }
-}
-
-/// Rows first, so that a part that has begun comes to its end.
-fn take(queue: &mut Queue, workers: usize) -> Option<Work> {
-    for (at, group) in queue.groups.iter_mut().enumerate() {
-        if !group.tasks.is_empty()
-            && let Some(fork) = group.idle.pop()
-            && let Some(task) = group.tasks.pop_front()
-        {
-            group.running += 1;
-            return Some(Work::Rows(at, task, fork));
-        }
-    }
-    if queue.plans.len() + queue.planning >= AHEAD * workers {
-        return None;
-    }
-    let (place, part, hidden) = queue.unplanned.pop_front()?;
-    queue.planning += 1;
-    Some(Work::Plan(place, part, hidden))
 }

@@ -127,6 +127,19 @@ impl Sealed {
         }
     }
 
+    /// Whether a filtered token can be this text, as far as lengths tell.
+    pub(crate) fn may_be(&self, token: &[u8]) -> bool {
+        let classes = classes_of(token);
+        let longest = if classes & !DIGIT == 0 {
+            self.digits
+        } else if classes & !(DIGIT | HEX) == 0 {
+            self.hex
+        } else {
+            self.mixed
+        };
+        longest >= saturated(token)
+    }
+
     /// Whether a piece can lie inside a longer filtered token of digits or hex digits alone.
     pub(crate) fn may_hold_in_pure(&self, piece: &[u8]) -> bool {
         let classes = classes_of(piece);

@@ -237,3 +237,22 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn weighs_patterns_before_they_are_compiled() {
+    let size = |pattern: &str| weight(pattern) - crate::limits::REGEX_WEIGHT_MIN;
+    assert_eq!(size("abc"), 3);
+    assert_eq!(size("(ab){10}"), 10 * (2 + 2));
+    assert_eq!(size("((ab){10}c){5}"), 5 * (10 * (2 + 2) + 1 + 2));
+    assert!(size(r"\pL{100}") > 70_000);
+    assert!(size(r"[\pL\d]") > 1400 - 700);
+    assert_eq!(size("a{2"), 3);
+    let mut budget = Budget::default();
+    assert_eq!(budget.take("a+"), Ok(()));
+    assert_eq!(
+        budget.take(r"(\pL\PN){1000}"),
+        Err("error parsing regexp: expression too large".to_owned())
+    );
+    // Long, and read in one pass.
+    assert!(compile(&"{".repeat(120_000)).is_ok());
+}

@@ -5,23 +5,33 @@
 //! `--` and `~~` mean nothing in a class, and stacked repetitions are refused. So the whole
 //! pattern is read here and written anew; nothing of it is passed through unread.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 const REPEAT_MAX: u32 = 1000;
 
+/// A character class of Unicode's, in states of the automaton.
+const UNICODE_CLASS_SIZE: usize = 700;
+
 /// Rewrites a pattern, or says what is wrong in the words of Go's `regexp`.
 pub fn to_rust(pattern: &str) -> Result<String, String> {
+    translate(pattern).map(|(text, _)| text)
+}
+
+/// The rewritten pattern, and about how many states it compiles to.
+pub fn translate(pattern: &str) -> Result<(String, usize), String> {
     let mut translator = Translator {
         pattern,
         at: 0,
         out: String::with_capacity(pattern.len() + 16),
         groups: Vec::new(),
-        names: Vec::new(),
+        names: HashSet::new(),
         last: Last::Nothing,
         weight: 1,
+        size: 0,
     };
     match translator.run() {
-        Ok(()) => Ok(translator.out),
+        Ok(()) => Ok((translator.out, translator.size)),
         Err(fault) => Err(format!("error parsing regexp: {fault}")),
     }
 }
@@ -32,7 +42,7 @@ enum Last {
     /// The start of the pattern, of a group or of an alternative: nothing to repeat.
     Nothing,
     /// Something to repeat, and the largest product of nested counts inside it.
-    Atom { weight: u32 },
+    Atom { weight: u32, size: usize },
     /// A repetition whose operator began at this byte; a second one on top is an error.
     Repeat { start: usize },
 }
@@ -41,12 +51,14 @@ pub(super) struct Translator<'a> {
     pub(super) pattern: &'a str,
     pub(super) at: usize,
     pub(super) out: String,
-    /// For each open group, the weight of what came before it on its level.
-    groups: Vec<u32>,
-    names: Vec<&'a str>,
+    /// For each open group, the weight and the size of what came before it on its level.
+    groups: Vec<(u32, usize)>,
+    names: HashSet<&'a str>,
     last: Last,
     /// The largest weight on the present level.
     weight: u32,
+    /// States that the present level has come to.
+    size: usize,
 }
 
 impl<'a> Translator<'a> {
@@ -55,15 +67,15 @@ impl<'a> Translator<'a> {
             match c {
                 '(' => self.open_group()?,
                 ')' => {
-                    let outer = self
+                    let (outer_weight, outer_size) = self
                         .groups
                         .pop()
                         .ok_or_else(|| format!("unexpected ): `{}`", self.pattern))?;
                     self.bump(')');
                     self.out.push(')');
-                    let inner = self.weight;
-                    self.weight = outer;
-                    self.atom(inner);
+                    let (inner, size) = (self.weight, self.size);
+                    (self.weight, self.size) = (outer_weight, outer_size);
+                    self.atom(inner, size + 2);
                 }
                 '|' => {
                     self.bump(c);
@@ -71,13 +83,15 @@ impl<'a> Translator<'a> {
                     self.last = Last::Nothing;
                 }
                 '[' => {
+                    let start = self.out.len();
                     self.class()?;
-                    self.atom(1);
+                    let size = class_size(self.out.get(start..).unwrap_or_default());
+                    self.atom(1, size);
                 }
                 '^' | '$' | '.' => {
                     self.bump(c);
                     self.out.push(c);
-                    self.atom(1);
+                    self.atom(1, 10);
                 }
                 '*' | '+' | '?' => self.simple_repeat(c)?,
                 '{' => self.brace()?,
@@ -85,7 +99,7 @@ impl<'a> Translator<'a> {
                 c => {
                     self.bump(c);
                     self.literal(c);
-                    self.atom(1);
+                    self.atom(1, c.len_utf8());
                 }
             }
         }
@@ -112,9 +126,10 @@ impl<'a> Translator<'a> {
         self.pattern.get(start..self.at).unwrap_or_default()
     }
 
-    fn atom(&mut self, weight: u32) {
+    fn atom(&mut self, weight: u32, size: usize) {
         self.weight = self.weight.max(weight);
-        self.last = Last::Atom { weight };
+        self.size = self.size.saturating_add(size);
+        self.last = Last::Atom { weight, size };
     }
 
     fn literal(&mut self, c: char) {
@@ -186,10 +201,9 @@ impl<'a> Translator<'a> {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             return Err(format!("invalid named capture: `{opening}`"));
         }
-        if self.names.contains(&name) {
+        if !self.names.insert(name) {
             return Err(format!("duplicate capture group name: `{name}`"));
         }
-        self.names.push(name);
         self.at += opening.len();
         // RE2 lets a name begin with a digit; as a label it gets an underscore.
         let lead = if name.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
@@ -199,8 +213,8 @@ impl<'a> Translator<'a> {
     }
 
     fn enter_group(&mut self) {
-        self.groups.push(self.weight);
-        self.weight = 1;
+        self.groups.push((self.weight, self.size));
+        (self.weight, self.size) = (1, 0);
         self.last = Last::Nothing;
     }
 
@@ -215,7 +229,7 @@ impl<'a> Translator<'a> {
         let Some((count, len)) = parse_count(self.rest()) else {
             self.bump('{');
             self.literal('{');
-            self.atom(1);
+            self.atom(1, 1);
             return Ok(());
         };
         self.at += len;
@@ -245,8 +259,8 @@ impl<'a> Translator<'a> {
         if lazy {
             self.at += 1;
         }
-        let inner = match self.last {
-            Last::Atom { weight } => weight,
+        let (inner, size) = match self.last {
+            Last::Atom { weight, size } => (weight, size),
             Last::Nothing => {
                 return Err(format!(
                     "missing argument to repetition operator: `{}`",
@@ -260,10 +274,14 @@ impl<'a> Translator<'a> {
         let weight = match count {
             None => inner,
             Some(Count { min, max }) => {
-                let product = inner.saturating_mul(max.unwrap_or(min).max(1));
+                let times = max.unwrap_or(min).max(1);
+                let product = inner.saturating_mul(times);
                 if product > REPEAT_MAX {
                     return Err(format!("invalid repeat count: `{}`", self.since(start)));
                 }
+                // One of them is counted already.
+                let more = size.saturating_mul(times.saturating_sub(1) as usize);
+                self.size = self.size.saturating_add(more);
                 product
             }
         };
@@ -293,7 +311,7 @@ impl<'a> Translator<'a> {
         if let Some(simple) = simple {
             self.at += 2;
             self.out.push_str(simple);
-            self.atom(1);
+            self.atom(1, 1);
             return Ok(());
         }
         match kind {
@@ -307,19 +325,21 @@ impl<'a> Translator<'a> {
                 self.at += 2 + taken;
                 for c in text.chars() {
                     self.literal(c);
-                    self.atom(1);
+                    self.atom(1, c.len_utf8());
                 }
                 return Ok(());
             }
             _ => {}
         }
-        if let Some(class) = self.class_escape()? {
+        let size = if let Some(class) = self.class_escape()? {
             self.out.push_str(&class);
+            class_size(&class)
         } else {
             let c = self.char_escape()?;
             self.literal(c);
-        }
-        self.atom(1);
+            c.len_utf8()
+        };
+        self.atom(1, size);
         Ok(())
     }
 
@@ -376,6 +396,14 @@ impl<'a> Translator<'a> {
     }
 }
 
+/// About how many states a class is, as it is written anew: those of Unicode are many.
+fn class_size(class: &str) -> usize {
+    let negated = class.matches('^').count();
+    class.len()
+        + 10 * negated
+        + UNICODE_CLASS_SIZE * (class.matches("\\p").count() + class.matches("\\P").count())
+}
+
 /// The group's flags, each once; a flag both set and unset is unset, as RE2 reads in order.
 fn resolve_flags(opening: &str) -> String {
     let (set, unset) = opening.split_once('-').unwrap_or((opening, ""));
@@ -396,7 +424,11 @@ struct Count {
 /// `{n}`, `{n,}` or `{n,m}` at the start of the text, and its length. Anything else is literal.
 fn parse_count(text: &str) -> Option<(Count, usize)> {
     let body = text.strip_prefix('{')?;
-    let inner = body.get(..body.find('}')?)?;
+    let inner_len = body.bytes().take_while(|b| b.is_ascii_digit() || *b == b',').count();
+    let (inner, closing) = body.split_at_checked(inner_len)?;
+    if !closing.starts_with('}') {
+        return None;
+    }
     let count = match inner.split_once(',') {
         None => {
             let exact = parse_number(inner)?;

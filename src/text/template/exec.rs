@@ -7,8 +7,15 @@ use super::error::Part;
 use super::funcs::{Env, Function, Run};
 use super::{TemplateError, Value, methods, print};
 use crate::limits::{
-    TEMPLATE_DEPTH_MAX, TEMPLATE_ITEMS_MAX, TEMPLATE_OUTPUT_BYTES_MAX, TEMPLATE_STEPS_MAX,
+    TEMPLATE_DEPTH_MAX, TEMPLATE_ITEMS_MAX, TEMPLATE_NODES_MAX, TEMPLATE_OUTPUT_BYTES_MAX,
+    TEMPLATE_STEPS_MAX,
 };
+use crate::text::re2;
+
+/// Lists in lists; JSON has at most 128.
+const VALUE_DEPTH_MAX: usize = 130;
+/// What compiling the smallest regex costs.
+const REGEX_STEPS: usize = 100;
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
@@ -319,13 +326,50 @@ impl Exec<'_> {
         if count < function.args_min || count > function.args_max {
             return Err(word_fault(command.offset, wrong_count(function, count)));
         }
+        self.spend_args(base, command, function)?;
         let is_strict = self.tree.is_strict;
         let env = Env { root: self.root, regex: command.regex.as_deref(), is_strict };
         let result = run(&env, self.args.get(base..).unwrap_or_default());
         self.args.truncate(base);
-        result.map_err(|error| {
+        let value = result.map_err(|error| {
             fault(command.offset, format!("error calling {}: {error}", function.name))
-        })
+        })?;
+        if matches!(value, Value::List(_) | Value::Map(_)) {
+            self.spend_tree(&value, command.offset)?;
+        }
+        Ok(value)
+    }
+
+    /// What a function reads costs steps by its length too: its result may be a single number.
+    fn spend_args(&mut self, base: usize, command: &Command, function: &Function) -> Result<()> {
+        let args = self.args.get(base..).unwrap_or_default();
+        let mut steps: usize = args
+            .iter()
+            .map(|arg| match arg {
+                Value::Str(text) => text.len() / 64,
+                Value::List(items) => items.len() / 16,
+                Value::Map(map) => map.len() / 16,
+                _ => 0,
+            })
+            .sum();
+        // A pattern that was not known before is compiled for this call alone.
+        if function.takes_regex
+            && command.regex.is_none()
+            && let Some(Value::Str(pattern)) = args.first()
+        {
+            steps += REGEX_STEPS + re2::weight(pattern) / 4;
+        }
+        self.spend(steps, command.offset)
+    }
+
+    /// A list that a function made, with all that is in it: a list of lists of the same list is
+    /// small in memory and endless when it is shown.
+    fn spend_tree(&mut self, value: &Value, offset: usize) -> Result<()> {
+        let mut left = TEMPLATE_NODES_MAX;
+        if !fits(value, &mut left, 0) {
+            return Err(fault(offset, "template makes a list that is too long or too deep"));
+        }
+        self.spend((TEMPLATE_NODES_MAX - left) / 64, offset)
     }
 
     /// `and` and `or` look at an argument only when the ones before do not decide.
@@ -462,6 +506,23 @@ impl Exec<'_> {
             };
         }
         Ok(value)
+    }
+}
+
+/// Counts values, and sixteen bytes of text as one more.
+fn fits(value: &Value, left: &mut usize, depth: usize) -> bool {
+    let bytes = match value {
+        Value::Str(text) => text.len(),
+        _ => 0,
+    };
+    match left.checked_sub(1 + bytes / 16) {
+        Some(rest) if depth <= VALUE_DEPTH_MAX => *left = rest,
+        _ => return false,
+    }
+    match value {
+        Value::List(items) => items.iter().all(|item| fits(item, left, depth + 1)),
+        Value::Map(map) => map.values().all(|item| fits(item, left, depth + 1)),
+        _ => true,
     }
 }
 

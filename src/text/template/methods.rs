@@ -67,7 +67,7 @@ fn time(ts: Timestamp, zone: &Zone, name: &str, args: &[Value]) -> Option<Result
         ("After", [Value::Time(other, _)]) => Ok(Value::Bool(ts > *other)),
         ("Equal", [Value::Time(other, _)]) => Ok(Value::Bool(ts == *other)),
         ("Truncate", [Value::Duration(ns) | Value::Int(ns)]) if *ns > 0 => {
-            Ok(Value::Time(Timestamp(ts.0 - ts.0.rem_euclid(*ns)), zone.clone()))
+            Ok(Value::Time(Timestamp(ts.0.saturating_sub(ts.0.rem_euclid(*ns))), zone.clone()))
         }
         _ => return None,
     })

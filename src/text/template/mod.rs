@@ -18,6 +18,8 @@ mod value;
 
 use std::sync::Arc;
 
+use crate::text::re2::Budget;
+
 pub use error::TemplateError;
 pub use value::{Object, Value};
 
@@ -46,13 +48,24 @@ impl Template {
         Template::parse_with(&[], source, functions)
     }
 
+    /// The same for a template that is one of several in a query, with what its regexes may
+    /// still come to.
+    pub fn parse_within(
+        source: &str,
+        functions: Functions,
+        regexes: &mut Budget,
+    ) -> Result<Template, TemplateError> {
+        let tree = Arc::new(parse::parse(&[], source, functions, regexes)?);
+        Ok(Template { source: source.into(), tree })
+    }
+
     /// The same with the templates that are defined in `library` at hand.
     pub fn parse_with(
         library: &[String],
         source: &str,
         functions: Functions,
     ) -> Result<Template, TemplateError> {
-        let tree = Arc::new(parse::parse(library, source, functions)?);
+        let tree = Arc::new(parse::parse(library, source, functions, &mut Budget::default())?);
         Ok(Template { source: source.into(), tree })
     }
 

@@ -7,23 +7,28 @@ use super::funcs::{self, Function};
 use super::lex::{self, Piece, Spot, Token, fault};
 use super::{Functions, TemplateError, Value};
 use crate::limits::TEMPLATE_PARSE_DEPTH_MAX;
-use crate::text::re2;
+use crate::text::re2::{self, Budget};
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
 /// Parses `source` with the named templates of `library`; a later definition replaces an
 /// earlier one.
-pub(super) fn parse(library: &[String], source: &str, functions: Functions) -> Result<Tree> {
+pub(super) fn parse(
+    library: &[String],
+    source: &str,
+    functions: Functions,
+    regexes: &mut Budget,
+) -> Result<Tree> {
     let is_strict = functions == Functions::LogQl;
     let mut tree = Tree { is_strict, ..Tree::default() };
     for text in library.iter().map(String::as_str).chain([source]) {
-        tree = parse_one(tree, text, functions)?;
+        tree = parse_one(tree, text, functions, regexes)?;
     }
     Ok(tree)
 }
 
 /// Adds the templates that a text defines; its own nodes become the main ones.
-fn parse_one(tree: Tree, source: &str, functions: Functions) -> Result<Tree> {
+fn parse_one(tree: Tree, source: &str, functions: Functions, regexes: &mut Budget) -> Result<Tree> {
     let mut pieces = lex::pieces(source)?;
     pieces.reverse();
     let mut parser = Parser {
@@ -36,6 +41,7 @@ fn parse_one(tree: Tree, source: &str, functions: Functions) -> Result<Tree> {
         loops: 0,
         depth: 0,
         end_offset: source.len(),
+        regexes,
         tree,
     };
     let (main, stop) = parser.block()?;
@@ -46,7 +52,7 @@ fn parse_one(tree: Tree, source: &str, functions: Functions) -> Result<Tree> {
     Ok(parser.tree)
 }
 
-struct Parser {
+struct Parser<'a> {
     /// In reverse, so that the next one is popped off the end.
     pieces: Vec<Piece>,
     functions: Functions,
@@ -57,6 +63,7 @@ struct Parser {
     loops: usize,
     depth: usize,
     end_offset: usize,
+    regexes: &'a mut Budget,
     tree: Tree,
 }
 
@@ -77,7 +84,7 @@ enum BranchKind {
     Range,
 }
 
-impl Parser {
+impl Parser<'_> {
     fn offset(&self) -> usize {
         self.tokens.get(self.at).or(self.tokens.last()).map_or(self.end_offset, |spot| spot.offset)
     }
@@ -510,7 +517,7 @@ impl Parser {
     /// Regexes that stand in the template are compiled with it, and their faults found; but
     /// LogQL tells the fault of each line.
     fn literal_regex(
-        &self,
+        &mut self,
         head: &Expr,
         args: &[Expr],
         offset: usize,
@@ -519,6 +526,7 @@ impl Parser {
             (Expr::Function(function, _), Some(Expr::Const(Value::Str(pattern))))
                 if function.takes_regex =>
             {
+                self.regexes.take(pattern).map_err(|error| fault(offset, error))?;
                 match re2::compile(pattern) {
                     Ok(regex) => Ok(Some(Arc::new(regex))),
                     Err(_) if self.functions == Functions::LogQl => Ok(None),

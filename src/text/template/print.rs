@@ -1,6 +1,7 @@
 //! Values as Go's `fmt.Sprint` shows them.
 
 use super::{Value, float};
+use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
 use crate::model::Timestamp;
 use crate::text::gotime::{self, Zone};
 use crate::text::units;
@@ -34,6 +35,9 @@ fn write(value: &Value, out: &mut String, depth: usize) {
                 if at > 0 {
                     out.push(' ');
                 }
+                if is_full(out) {
+                    break;
+                }
                 inner(item, out, depth);
             }
             out.push(']');
@@ -43,6 +47,9 @@ fn write(value: &Value, out: &mut String, depth: usize) {
             for (at, (key, item)) in map.iter().enumerate() {
                 if at > 0 {
                     out.push(' ');
+                }
+                if is_full(out) {
+                    break;
                 }
                 out.push_str(key);
                 out.push(':');
@@ -55,6 +62,12 @@ fn write(value: &Value, out: &mut String, depth: usize) {
             _ => write(&object.to_value(), out, depth + 1),
         },
     }
+}
+
+/// A value that stands in a list many times is shown as often: what is longer than any template
+/// may make is not finished.
+fn is_full(out: &str) -> bool {
+    out.len() > TEMPLATE_OUTPUT_BYTES_MAX
 }
 
 fn inner(item: &Value, out: &mut String, depth: usize) {

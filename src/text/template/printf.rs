@@ -53,7 +53,7 @@ pub(super) fn sprintf(format: &str, args: &[Value]) -> Result<String, String> {
                 }
                 _ => out.push_str("%!(BADWIDTH)"),
             }
-            next += 1;
+            next = next.saturating_add(1);
         } else {
             flags.width = number(&mut chars);
         }
@@ -68,7 +68,7 @@ pub(super) fn sprintf(format: &str, args: &[Value]) -> Result<String, String> {
                     }
                     _ => out.push_str("%!(BADPREC)"),
                 }
-                next += 1;
+                next = next.saturating_add(1);
             } else {
                 flags.precision = Some(number(&mut chars).unwrap_or(0));
             }
@@ -86,7 +86,7 @@ pub(super) fn sprintf(format: &str, args: &[Value]) -> Result<String, String> {
             out.push_str(&format!("%!{verb}(MISSING)"));
             continue;
         };
-        next += 1;
+        next = next.saturating_add(1);
         verb_into(&mut out, verb, flags, arg);
     }
     if !reordered && next < args.len() {
@@ -308,6 +308,8 @@ mod tests {
         );
         check("%v %s", &[Value::list(vec![i(1), s("a")]), Value::Nil], "[1 a] ");
         check("%q", &[Value::list(vec![s("a"), s("b")])], r#"["a" "b"]"#);
+        // Arguments count from 1; no argument is one more than the last.
+        check("%[0]*d", &[i(1)], "%!(BADWIDTH)%!d(MISSING)");
         check("%99999999d", &[i(1)], &format!("{:>10000}", 1));
     }
 }

@@ -416,3 +416,49 @@ proptest::proptest! {
         }
     }
 }
+
+/// Small templates that would take hours or all memory.
+#[test]
+fn work_inside_functions_is_bounded() {
+    let big = "{{ $x := repeat 1000000 \"a\" }}";
+    for (source, fault) in [
+        ("{{ range 199000 }}{{ if contains \"b\" $x }}{{ end }}{{ end }}", "too many steps"),
+        ("{{ print $x $x $x $x $x $x $x $x }}", "too long"),
+        ("{{ regexReplaceAll \"\" $x $x }}", "too long"),
+        ("{{ regexReplaceAll \"a\" $x \"$0$0$0$0$0$0$0$0$0$0$0$0\" }}", "too long"),
+        ("{{ regexReplaceAll \"(b)?\" $x (repeat 200000 \"$1\") }}", "too long"),
+        (
+            "{{ range 100000 }}{{ count (printf \"\\\\pL{100}%d\" .) \"\" }}{{ end }}",
+            "too many steps",
+        ),
+    ] {
+        let rendered = render(Functions::LogQl, &format!("{big}{source}"), &Value::Nil);
+        assert!(rendered.starts_with("error") && rendered.contains(fault), "{source}: {rendered}");
+    }
+    // A set of characters as long as the text.
+    check(
+        &format!("{big}{{{{ $y := print (repeat 900000 \"b\") \"a\" }}}}{{{{ trimAll $y $x }}}}."),
+        ".",
+    );
+    let nested = "{{ $x := list 1 2 }}{{ range 100000 }}{{ $x = list $x $x }}{{ end }}{{ $x }}";
+    let deep = "{{ $x := list 1 }}{{ range 100000 }}{{ $x = list $x }}{{ end }}{{ $x }}";
+    for source in [nested, deep] {
+        let rendered = render(Functions::Promtail, source, &Value::Nil);
+        assert!(rendered.contains("too long or too deep"), "{rendered}");
+    }
+}
+
+#[test]
+fn replaces_as_the_regex_crate_does() {
+    for (pattern, by, text) in [
+        ("(a)(b)?", "<$1|$2|${1}x|$1x|$$|$>", "abaab c"),
+        ("", "-", "a\u{e9}"),
+        ("x*", "$0.", "axxb"),
+        ("b", "c", "abcb"),
+    ] {
+        let source = format!("{{{{ regexReplaceAll {pattern:?} {text:?} {by:?} }}}}")
+            .replace("\\u{e9}", "\u{e9}");
+        let expect = regex::Regex::new(pattern).unwrap().replace_all(text, by).into_owned();
+        check(&source, &expect);
+    }
+}

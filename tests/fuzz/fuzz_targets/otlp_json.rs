@@ -3,8 +3,11 @@
 #![no_main]
 
 mod body;
+mod memory;
 
 use libfuzzer_sys::fuzz_target;
 use stockade::collect::push::{Shape, otlp};
 
-fuzz_target!(|bytes: &[u8]| body::check(&Shape::Otlp(otlp::Encoding::Json), bytes));
+fuzz_target!(|bytes: &[u8]| memory::bounded(bytes.len(), 512, 256 << 10, || {
+    body::check(&Shape::Otlp(otlp::Encoding::Json), bytes);
+}));

@@ -2,8 +2,10 @@
 
 #![no_main]
 
+mod memory;
+
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(|bytes: &[u8]| memory::bounded(bytes.len(), 256, 160 << 20, || {
     let _ = stockade::store::fuzz::part(bytes);
-});
+}));

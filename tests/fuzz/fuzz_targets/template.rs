@@ -2,24 +2,12 @@
 
 #![no_main]
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+#[allow(dead_code)] // Each target takes one of them.
+mod language;
+mod memory;
 
 use libfuzzer_sys::fuzz_target;
-use stockade::text::template::{Functions, Template, Value};
 
-fuzz_target!(|source: &str| {
-    let fields = BTreeMap::from([
-        ("level".to_owned(), Value::Str("error".into())),
-        ("status".to_owned(), Value::Int(500)),
-        ("nothing".to_owned(), Value::Nil),
-    ]);
-    let data = Value::Map(Arc::new(fields));
-    for functions in
-        [Functions::LogQl, Functions::Promtail, Functions::Rule, Functions::Notification]
-    {
-        if let Ok(template) = Template::parse(source, functions) {
-            let _ = template.render(&data);
-        }
-    }
-});
+fuzz_target!(|source: &str| memory::bounded(source.len(), 256, 160 << 20, || language::template(
+    source
+)));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use super::map::{Mapper, Record, Scope};
 use super::value::{Any, Attributes};
 use crate::collect::push::PushError;
+use crate::collect::push::scalar::Scalar;
 use crate::limits;
 use crate::model::Text;
 
@@ -19,29 +20,20 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Int(i64),
-    Unsigned(u64),
-    Float(f64),
-    Text(String),
-}
-
 fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
     optional_whole(from).map(Option::unwrap_or_default)
 }
 
 fn optional_whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
     let fault = || serde::de::Error::custom("expected a whole number, or one as text");
-    let Some(number) = Option::<Number>::deserialize(from)? else { return Ok(None) };
+    let Some(number) = Option::<Scalar>::deserialize(from)? else { return Ok(None) };
     Ok(Some(match number {
-        Number::Int(value) => value,
-        Number::Unsigned(value) => i64::try_from(value).unwrap_or(i64::MAX),
-        Number::Float(value) if value.fract() == 0.0 && value.abs() < 9.0e18 => value as i64,
-        Number::Float(_) => return Err(fault()),
-        Number::Text(text) if text.is_empty() => 0,
-        Number::Text(text) => text
+        Scalar::Int(value) => value,
+        Scalar::Unsigned(value) => i64::try_from(value).unwrap_or(i64::MAX),
+        Scalar::Float(value) if value.fract() == 0.0 && value.abs() < 9.0e18 => value as i64,
+        Scalar::Float(_) => return Err(fault()),
+        Scalar::Text(text) if text.is_empty() => 0,
+        Scalar::Text(text) => text
             .parse::<i64>()
             .or_else(|_| text.parse::<u64>().map(|value| i64::try_from(value).unwrap_or(i64::MAX)))
             .map_err(|_| fault())?,
@@ -49,12 +41,12 @@ fn optional_whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::
 }
 
 fn float<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-    Ok(match Option::<Number>::deserialize(from)? {
+    Ok(match Option::<Scalar>::deserialize(from)? {
         None => None,
-        Some(Number::Int(value)) => Some(value as f64),
-        Some(Number::Unsigned(value)) => Some(value as f64),
-        Some(Number::Float(value)) => Some(value),
-        Some(Number::Text(text)) => Some(match text.as_str() {
+        Some(Scalar::Int(value)) => Some(value as f64),
+        Some(Scalar::Unsigned(value)) => Some(value as f64),
+        Some(Scalar::Float(value)) => Some(value),
+        Some(Scalar::Text(text)) => Some(match text.as_str() {
             "Infinity" => f64::INFINITY,
             "-Infinity" => f64::NEG_INFINITY,
             other => other.parse().map_err(|_| serde::de::Error::custom("expected a number"))?,
@@ -64,10 +56,10 @@ fn float<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
 
 /// The number of a severity, or its name in the protobuf (`SEVERITY_NUMBER_INFO2`).
 fn severity<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
-    let text = match Option::<Number>::deserialize(from)? {
+    let text = match Option::<Scalar>::deserialize(from)? {
         None => return Ok(0),
-        Some(Number::Int(value)) => return Ok(value),
-        Some(Number::Text(text)) => text,
+        Some(Scalar::Int(value)) => return Ok(value),
+        Some(Scalar::Text(text)) => text,
         Some(_) => return Err(serde::de::Error::custom("expected a severity number")),
     };
     if let Ok(number) = text.parse() {
@@ -225,6 +217,28 @@ fn fault(reason: impl std::fmt::Display) -> PushError {
     PushError::Json(reason.to_string())
 }
 
+/// Objects and arrays, which may stand for objects. What is in texts does not count.
+fn objects(body: &[u8]) -> usize {
+    let mut count = 0;
+    let mut rest = body;
+    while let Some(at) = memchr::memchr3(b'{', b'[', b'"', rest) {
+        let is_text = rest.get(at) == Some(&b'"');
+        rest = rest.get(at + 1..).unwrap_or_default();
+        if !is_text {
+            count += 1;
+            continue;
+        }
+        while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+            let escapes = rest.get(at) == Some(&b'\\');
+            rest = rest.get(at + 1 + usize::from(escapes)..).unwrap_or_default();
+            if !escapes {
+                break;
+            }
+        }
+    }
+    count
+}
+
 pub(super) fn decode(body: &Bytes, mapper: &mut Mapper) -> Result<(), PushError> {
     let repaired;
     let body: &[u8] = match std::str::from_utf8(body) {
@@ -235,7 +249,7 @@ pub(super) fn decode(body: &Bytes, mapper: &mut Mapper) -> Result<(), PushError>
         }
     };
     // Every value is an object; an empty one takes a hundred times its two bytes in memory.
-    if memchr::memchr_iter(b'{', body).count() > limits::OTLP_JSON_OBJECTS_MAX {
+    if objects(body) > limits::OTLP_JSON_OBJECTS_MAX {
         return Err(PushError::TooMany { entries_max: limits::OTLP_JSON_OBJECTS_MAX });
     }
     // An array could stand for the fields in order otherwise.
@@ -245,7 +259,7 @@ pub(super) fn decode(body: &Bytes, mapper: &mut Mapper) -> Result<(), PushError>
     let request: Request = serde_json::from_slice(body).map_err(fault)?;
     for of_resource in request.resource_logs {
         let attributes = attributes(of_resource.resource.attributes, mapper)?;
-        let resource = mapper.resource(attributes);
+        let resource = mapper.resource(attributes)?;
         for of_scope in of_resource.scope_logs {
             let scope = Scope {
                 name: Text::from(of_scope.scope.name),
@@ -253,7 +267,7 @@ pub(super) fn decode(body: &Bytes, mapper: &mut Mapper) -> Result<(), PushError>
                 attributes: self::attributes(of_scope.scope.attributes, mapper)?,
                 dropped_attributes: of_scope.scope.dropped_attributes as u32,
             };
-            let scope = Mapper::scope(scope);
+            let scope = mapper.scope(scope)?;
             for record in of_scope.log_records {
                 let record = record.into_record(mapper)?;
                 mapper.record(&resource, &scope, record)?;

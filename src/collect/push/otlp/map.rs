@@ -52,6 +52,11 @@ impl Mapper {
         Mapper { now, streams: Vec::new(), places: HashMap::new(), left: limits::OTLP_VALUES_MAX }
     }
 
+    #[cfg(test)]
+    pub fn with_room(now: Timestamp, left: usize) -> Self {
+        Mapper { left, ..Mapper::new(now) }
+    }
+
     /// Accounts for values that a body makes; small bodies can hold very many.
     pub fn spend(&mut self, values: usize) -> Result<(), PushError> {
         self.left = self
@@ -61,16 +66,16 @@ impl Mapper {
         Ok(())
     }
 
-    pub fn resource(&mut self, attributes: Attributes) -> OfResource {
+    pub fn resource(&mut self, attributes: Attributes) -> Result<OfResource, PushError> {
         let mut labels: Vec<(String, String)> = Vec::new();
         let mut metadata = Metadata::new();
         for (key, value) in attributes {
             if is_index_label(&key) {
                 let mut found = Metadata::new();
-                add(&key, value, "", &mut found);
+                self.add(&key, value, "", &mut found)?;
                 labels.extend(found.into_iter().map(|(n, v)| (n.to_string(), v.to_string())));
             } else {
-                add(&key, value, "", &mut metadata);
+                self.add(&key, value, "", &mut metadata)?;
             }
         }
         let labels = Labels::from_pairs(labels);
@@ -78,18 +83,18 @@ impl Mapper {
             self.streams.push(StreamBatch { labels, entries: Vec::new() });
             self.streams.len() - 1
         });
-        OfResource { stream, metadata }
+        Ok(OfResource { stream, metadata })
     }
 
-    pub fn scope(scope: Scope) -> Metadata {
+    pub fn scope(&mut self, scope: Scope) -> Result<Metadata, PushError> {
         let mut metadata = Metadata::new();
         for (key, value) in scope.attributes {
-            add(&key, value, "", &mut metadata);
+            self.add(&key, value, "", &mut metadata)?;
         }
         push(&mut metadata, "scope_name", scope.name);
         push(&mut metadata, "scope_version", scope.version);
         number(&mut metadata, "scope_dropped_attributes_count", scope.dropped_attributes.into());
-        metadata
+        Ok(metadata)
     }
 
     pub fn record(
@@ -110,7 +115,7 @@ impl Mapper {
             if key == "event_name" && !record.event_name.is_empty() {
                 continue;
             }
-            add(&key, value, "", &mut metadata);
+            self.add(&key, value, "", &mut metadata)?;
         }
         if record.time_ns != 0 && record.observed_ns != 0 {
             number(&mut metadata, "observed_timestamp", ns(record.observed_ns));
@@ -122,10 +127,35 @@ impl Mapper {
         push(&mut metadata, "trace_id", hex(&record.trace_id));
         push(&mut metadata, "span_id", hex(&record.span_id));
         push(&mut metadata, "event_name", record.event_name);
+        self.spend(1 + metadata.len() + resource.metadata.len() + scope.len())?;
         metadata.extend(resource.metadata.iter().chain(scope).cloned());
-        self.spend(1 + metadata.len())?;
         if let Some(stream) = self.streams.get_mut(resource.stream) {
             stream.entries.push(Entry { ts, line: record.body.into_text(), metadata });
+        }
+        Ok(())
+    }
+
+    /// An attribute under its label name; maps are opened up, and each of their values gets the
+    /// names of all maps around it, which are paid for.
+    fn add(
+        &mut self,
+        key: &str,
+        value: Any,
+        prefix: &str,
+        metadata: &mut Metadata,
+    ) -> Result<(), PushError> {
+        let whole = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}_{key}") };
+        let Some(name) = label_name(&whole) else { return Ok(()) };
+        match value {
+            Any::Map(pairs) => {
+                for (key, value) in pairs {
+                    self.add(&key, value, &name, metadata)?;
+                }
+            }
+            value => {
+                self.spend(name.len() / limits::OTLP_NAME_BYTES_PER_VALUE)?;
+                metadata.push((Text::from(name), value.into_text()));
+            }
         }
         Ok(())
     }
@@ -145,20 +175,6 @@ fn push(metadata: &mut Metadata, name: &'static str, value: Text) {
 fn number(metadata: &mut Metadata, name: &'static str, value: i64) {
     if value != 0 {
         metadata.push((Text::from_static(name), Text::from(value.to_string())));
-    }
-}
-
-/// An attribute under its label name; maps are opened up.
-fn add(key: &str, value: Any, prefix: &str, metadata: &mut Metadata) {
-    let whole = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}_{key}") };
-    let Some(name) = label_name(&whole) else { return };
-    match value {
-        Any::Map(pairs) => {
-            for (key, value) in pairs {
-                add(&key, value, &name, metadata);
-            }
-        }
-        value => metadata.push((Text::from(name), value.into_text())),
     }
 }
 

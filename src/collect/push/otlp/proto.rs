@@ -38,12 +38,13 @@ fn resource_logs(message: Bytes, mapper: &mut Mapper) -> Result<(), PushError> {
             }
         }
     }
-    let resource = mapper.resource(attributes);
+    let resource = mapper.resource(attributes)?;
     let mut fields = Fields::new(message);
     while let Some((number, value)) = fields.next_field()? {
         if number == 2 {
             let scope_logs = value.bytes(number)?;
-            let scope = Mapper::scope(scope_of(scope_logs.clone(), mapper)?);
+            let scope = scope_of(scope_logs.clone(), mapper)?;
+            let scope = mapper.scope(scope)?;
             let mut fields = Fields::new(scope_logs);
             while let Some((number, value)) = fields.next_field()? {
                 if number == 2 {

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Encoding, decode, partial_success, status};
+use super::map::Mapper;
+use super::{Encoding, decode, partial_success, proto, status};
 use crate::collect::push::PushError;
+use crate::limits::OTLP_JSON_OBJECTS_MAX;
 use crate::model::{StreamBatch, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_000);
@@ -165,6 +167,33 @@ fn a_small_body_cannot_grow_without_bound() {
     let body = message(&[(1, &message(&[(1, &resource), (2, &scope_logs)]))]);
     let refused = decode(Encoding::Protobuf, &Bytes::from(body), NOW);
     assert!(matches!(refused, Err(PushError::TooMany { .. })), "{refused:?}");
+}
+
+#[test]
+fn long_names_count_as_several_values() {
+    // A name of 640 bytes that each leaf repeats.
+    let leaves = vec![(1u8, &b""[..]); 100];
+    let any = message(&[(6, &message(&leaves))]);
+    let pair = message(&[(1, &[b'a'; 640]), (2, &any)]);
+    let resource = message(&[(1, &pair)]);
+    let body = Bytes::from(message(&[(1, &message(&[(1, &resource)]))]));
+    let decode = |values| proto::decode(&body, &mut Mapper::with_room(NOW, values));
+    assert_eq!(decode(100 + 2 + 100 * 10), Ok(()));
+    assert!(matches!(decode(100 + 1 + 100 * 10), Err(PushError::TooMany { .. })));
+}
+
+#[test]
+fn objects_of_json_are_counted() {
+    let many = format!("{{\"resourceLogs\":[{}[]]}}", "[],".repeat(OTLP_JSON_OBJECTS_MAX));
+    assert!(matches!(of_json(&many), Err(PushError::TooMany { .. })));
+    // What stands in texts is none.
+    let line = "{[\\\"".repeat(OTLP_JSON_OBJECTS_MAX);
+    let record = format!(r#"{{"body":{{"stringValue":"{line}"}},"timeUnixNano":1}}"#);
+    assert_eq!(of_json(&records(&record)).unwrap().len(), 1);
+    check(
+        &records(r#"{"timeUnixNano":[1]}"#),
+        "error: the JSON body cannot be read: invalid type: sequence, expected a number or a text at line 1 column 63",
+    );
 }
 
 #[test]

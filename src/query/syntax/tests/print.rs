@@ -102,3 +102,16 @@ fn short_queries_stay_on_one_line() {
     let printed = "(sum by (level)(rate({app=\"api\"} |= \"error\" | json[5m])) > 10)";
     assert_eq!(pretty(&parse(query).unwrap()), printed);
 }
+
+/// One frame of the stack for each of them, and a copy of all before it, was too much.
+#[test]
+fn any_number_of_filters_is_laid_out() {
+    let query = format!("{{a=\"b\"}}{}", "|=\"\"".repeat(20_000));
+    let expr = parse(&query).unwrap();
+    let lines = pretty(&expr);
+    // As many as fit into 100 columns share the first line.
+    assert!(
+        lines.starts_with(&format!("{{a=\"b\"}}\n  {}\n  |= \"\"\n", ["|= \"\""; 16].join(" ")))
+    );
+    assert_eq!(lines.lines().count(), 1 + 1 + 20_000 - 16);
+}

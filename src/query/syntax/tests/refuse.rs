@@ -353,3 +353,29 @@ fn depth_and_length_are_bounded() {
         parse(&query).unwrap().to_string();
     }
 }
+
+/// Queries that took minutes to read.
+#[test]
+fn reading_costs_no_more_than_a_query_is_worth() {
+    let too_large = "error parsing regexp: expression too large";
+    let filters = |count: usize, pattern: &str| {
+        format!("{{a=\"b\"}}{}", format!(" |~ `{pattern}`").repeat(count))
+    };
+    for query in [
+        filters(5_000, r"\w"),
+        filters(20, r"\pL{90}"),
+        filters(1, r"(\pL\pL){1000}"),
+        format!("{{a=\"b\"{}}}", ",c=~\"(x.y){1000}\"".repeat(5_000)),
+        format!("{{a=\"b\"}}{}", " | regexp \"(?P<a>(x.y){1000})\"".repeat(3_000)),
+        format!("{{a=\"b\"}} | line_format `{}`", "{{regexReplaceAll \"x\" .a .b}}".repeat(3_000)),
+    ] {
+        let message = refused(&query).message;
+        assert!(message.contains(too_large), "{}: {message}", &query[..40]);
+    }
+    refused(&"1.1".repeat(40_000));
+    let path = |steps: usize| format!("{{a=\"b\"}} | json x=\"{}\"", "[0]".repeat(steps));
+    parse(&path(100)).unwrap();
+    assert!(refused(&path(101)).message.ends_with("more than 100 steps"));
+    let names: Vec<String> = (0..8_000).map(|at| format!("a{at}=b")).collect();
+    parse(&format!("{{a=\"b\"}} | label_format {}", names.join(","))).unwrap();
+}

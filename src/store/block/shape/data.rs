@@ -3,9 +3,9 @@
 use super::column::{
     BYTE_CODES_MAX, CODES_BYTES, CODES_PACKED, DECIMALS, DICTIONARY, INTEGERS, TEMPLATE, TEXTS,
 };
-use super::ints::{push_decimal, push_signed, read_ints};
-use super::template;
-use crate::store::read::Column;
+use super::ints::{pick_int, push_decimal, push_signed, read_ints};
+use super::{seek, template};
+use crate::store::read::{Column, Seek};
 use crate::store::varint::Reader;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,6 +137,91 @@ impl Data {
     pub fn is_small(&self) -> bool {
         self.text.capacity() + self.numbers.capacity() * 8 <= 1 << 20
     }
+}
+
+/// What became of a wish for one value.
+pub(super) enum Picked {
+    Done,
+    /// Only the whole column gives it.
+    Unread,
+}
+
+/// A dictionary of more values is laid open instead.
+const PICK_VALUES_MAX: usize = 64;
+
+/// Adds one value of a column of so many rows to `out`, without laying the column open; `None`
+/// on damage.
+pub(super) fn pick_value(
+    bytes: &[u8],
+    rows: usize,
+    row: usize,
+    out: &mut Vec<u8>,
+) -> Option<Picked> {
+    let mut reader = Reader::new(bytes);
+    match reader.byte()? {
+        INTEGERS => push_signed(out, pick_int(&mut reader, rows, row)?),
+        DECIMALS => {
+            let scale = reader.byte().filter(|scale| (1..=SCALE_MAX).contains(scale))?;
+            push_decimal(out, pick_int(&mut reader, rows, row)?, scale);
+        }
+        TEMPLATE => {
+            // Values are handed out as text, whatever damage there was.
+            let start = out.len();
+            template::pick(&mut reader, rows, row, out)?;
+            std::str::from_utf8(out.get(start..)?).ok()?;
+        }
+        DICTIONARY => return pick_from_dictionary(&mut reader, rows, row, out),
+        _ => return Some(Picked::Unread),
+    }
+    Some(Picked::Done)
+}
+
+/// Places of the values in a column of so many rows that a question is about. The inner `None`:
+/// the column must be laid open; the outer one: damage.
+pub(super) fn seek_values(
+    bytes: &[u8],
+    rows: usize,
+    question: Seek<'_>,
+) -> Option<Option<Vec<u32>>> {
+    let mut reader = Reader::new(bytes);
+    match (reader.byte()?, question) {
+        (TEMPLATE, _) => seek::seek(&mut reader, rows, question),
+        (INTEGERS | DECIMALS, Seek::Holds { numbers: false, .. }) => Some(Some(Vec::new())),
+        _ => Some(None),
+    }
+}
+
+fn pick_from_dictionary(
+    reader: &mut Reader<'_>,
+    rows: usize,
+    row: usize,
+    out: &mut Vec<u8>,
+) -> Option<Picked> {
+    let count = reader.count()?;
+    if count > PICK_VALUES_MAX {
+        return Some(Picked::Unread);
+    }
+    let mut ends = [0; PICK_VALUES_MAX];
+    let mut end = 0usize;
+    for slot in ends.get_mut(..count)? {
+        end = end.checked_add(reader.size()?)?;
+        *slot = end;
+    }
+    let text = reader.take(end)?;
+    let code = match count {
+        1 => 0,
+        _ => match reader.byte()? {
+            CODES_BYTES => usize::from(*reader.take(rows)?.get(row)?),
+            CODES_PACKED => usize::try_from(pick_int(reader, rows, row)?).ok()?,
+            _ => return None,
+        },
+    };
+    let end = *ends.get(..count)?.get(code)?;
+    let start = code.checked_sub(1).map_or(Some(0), |before| ends.get(before).copied())?;
+    let value = text.get(start..end)?;
+    std::str::from_utf8(value).ok()?;
+    out.extend_from_slice(value);
+    Some(Picked::Done)
 }
 
 /// Writes one value of a column.

@@ -120,13 +120,55 @@ pub(super) fn read_ints(
     Some(())
 }
 
+/// Reads one of `count` numbers and goes on behind all of them; `None` on damage.
+pub(super) fn pick_int(reader: &mut Reader<'_>, count: usize, at: usize) -> Option<i64> {
+    let mode = reader.byte()?;
+    if mode > DELTA || at >= count {
+        return None;
+    }
+    let mut picked = 0i64;
+    for start in (0..count).step_by(CHUNK) {
+        let rows = (count - start).min(CHUNK);
+        let least = unzigzag(reader.varint()?);
+        let width = u32::from(reader.byte()?);
+        if width > u64::BITS {
+            return None;
+        }
+        let packed = reader.take((rows * width as usize).div_ceil(8))?;
+        if start > at {
+            continue;
+        }
+        // Differences count up to the one that is asked for.
+        let inside = (at - start).min(rows - 1);
+        if mode == DELTA {
+            for row in 0..=inside {
+                picked = picked.wrapping_add(unpack_one(packed, row, width, least));
+            }
+        } else if at - start < rows {
+            picked = unpack_one(packed, inside, width, least);
+        }
+    }
+    Some(picked)
+}
+
 fn unpack(packed: &[u8], rows: usize, width: u32, least: i64, values: &mut Vec<i64>) {
     if width == 0 {
         values.resize(values.len() + rows, least);
         return;
     }
+    values.extend((0..rows).map(|row| unpack_one(packed, row, width, least)));
+}
+
+/// Bits of a width of 0 are all the same.
+#[inline(always)]
+fn unpack_one(packed: &[u8], row: usize, width: u32, least: i64) -> i64 {
+    if width == 0 {
+        return least;
+    }
     let mask = u64::MAX >> (u64::BITS - width);
-    let word = |at: usize| match packed.get(at..at + 8).and_then(|word| word.try_into().ok()) {
+    let bit = row * width as usize;
+    let (at, shift) = (bit / 8, (bit % 8) as u32);
+    let word = match packed.get(at..at + 8).and_then(|word| word.try_into().ok()) {
         Some(word) => u64::from_le_bytes(word),
         None => {
             let mut word = [0; 8];
@@ -135,16 +177,11 @@ fn unpack(packed: &[u8], rows: usize, width: u32, least: i64, values: &mut Vec<i
             u64::from_le_bytes(word)
         }
     };
-    values.extend((0..rows).map(|row| {
-        let bit = row * width as usize;
-        let (at, shift) = (bit / 8, (bit % 8) as u32);
-        let mut value = word(at) >> shift;
-        if shift + width > u64::BITS {
-            value |=
-                u64::from(packed.get(at + 8).copied().unwrap_or_default()) << (u64::BITS - shift);
-        }
-        least.wrapping_add((value & mask) as i64)
-    }));
+    let mut value = word >> shift;
+    if shift + width > u64::BITS {
+        value |= u64::from(packed.get(at + 8).copied().unwrap_or_default()) << (u64::BITS - shift);
+    }
+    least.wrapping_add((value & mask) as i64)
 }
 
 /// The number that `i64::to_string` makes this text of.
@@ -269,6 +306,14 @@ mod tests {
             prop_assert_eq!(read_ints(&mut reader, values.len(), &mut back), Some(()));
             prop_assert!(reader.is_done());
             prop_assert_eq!(&back, &values);
+            for (at, value) in values.iter().enumerate() {
+                let mut reader = Reader::new(&out);
+                prop_assert_eq!(pick_int(&mut reader, values.len(), at), Some(*value));
+                prop_assert!(reader.is_done());
+            }
+            prop_assert_eq!(pick_int(&mut Reader::new(&out), values.len(), values.len()), None);
+            let half = &out[..out.len() / 2];
+            prop_assert_eq!(pick_int(&mut Reader::new(half), values.len().max(1), 0), None);
             let _ = read_ints(&mut Reader::new(&out[..out.len() / 2]), values.len(), &mut back);
         }
 

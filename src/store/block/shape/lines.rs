@@ -1,19 +1,22 @@
 //! Reads lines that were written as shapes, column by column as they are asked for.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
 
 use zstd::bulk::Decompressor;
 
-use super::data::{Data, push_value, value_bytes};
+use super::data::{Data, Picked, pick_value, push_value, seek_values, value_bytes};
 use super::directory::{Directory, Place};
 use super::ints::read_ints;
 use crate::store::block::section::Section;
-use crate::store::read::{Column, Shape, WHOLE};
+use crate::store::read::{Column, Seek, Shape, WHOLE};
 use crate::store::varint::Reader;
 
 /// Buffers of columns kept for the next block; more would hold memory for nothing.
 const SPARE_MAX: usize = 256;
+
+/// A column is laid open once more than one in so many of its values were asked for one by one.
+const PICKS_SHARE: u32 = 64;
 
 /// Lines put together, each followed by a line feed.
 #[derive(Debug, Default)]
@@ -42,9 +45,11 @@ pub(in crate::store::block) struct ShapedLines {
     ids: Vec<u16>,
     places: Vec<u32>,
     columns: Vec<OnceCell<Data>>,
+    /// Values that were taken out of columns which are not laid open.
+    picks: Vec<Cell<u32>>,
     whole: OnceCell<Data>,
-    /// Sections that several columns share.
-    shared: Vec<OnceCell<Vec<u8>>>,
+    /// Sections that several columns share, or values are taken from one by one.
+    unpacked: Vec<OnceCell<Vec<u8>>>,
     scratch: RefCell<Scratch>,
 }
 
@@ -64,8 +69,9 @@ impl ShapedLines {
             return None;
         }
         self.stored.extend_from_slice(stored);
-        self.shared.resize_with(self.directory.sections.len(), OnceCell::new);
+        self.unpacked.resize_with(self.directory.sections.len(), OnceCell::new);
         self.columns.resize_with(self.directory.columns.len(), OnceCell::new);
+        self.picks.resize_with(self.directory.columns.len(), Cell::default);
         self.read_ids(rows)
     }
 
@@ -75,8 +81,9 @@ impl ShapedLines {
         let columns = columns.chain(self.whole.take()).filter(Data::is_small);
         scratch.spare.extend(columns);
         scratch.spare.truncate(SPARE_MAX);
-        scratch.spare_raw.extend(self.shared.drain(..).filter_map(OnceCell::into_inner));
+        scratch.spare_raw.extend(self.unpacked.drain(..).filter_map(OnceCell::into_inner));
         scratch.spare_raw.truncate(SPARE_MAX);
+        self.picks.clear();
         self.stored.clear();
         self.ids.clear();
         self.places.clear();
@@ -84,7 +91,7 @@ impl ShapedLines {
 
     fn read_ids(&mut self, rows: usize) -> Option<()> {
         let mut numbers = Vec::new();
-        self.with_bytes(self.directory.ids, |bytes| {
+        self.with_bytes(self.directory.ids, false, |bytes| {
             let mut reader = Reader::new(bytes);
             read_ints(&mut reader, rows, &mut numbers)?;
             reader.is_done().then_some(())
@@ -101,18 +108,24 @@ impl ShapedLines {
         (whole == self.directory.whole_rows && next == self.directory.rows).then_some(())
     }
 
-    /// Calls `with` with the bytes of a column.
-    fn with_bytes<T>(&self, place: Place, with: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    /// Calls `with` with the bytes of a column. `keep` says that it is read again.
+    fn with_bytes<T>(
+        &self,
+        place: Place,
+        keep: bool,
+        with: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Option<T> {
         let at = place.section as usize;
         let section = self.directory.sections.get(at)?;
         let range = place.from as usize..place.from.checked_add(place.bytes)? as usize;
-        if place.from == 0 && place.bytes == section.raw {
+        let cell = self.unpacked.get(at)?;
+        let is_alone = place.from == 0 && place.bytes == section.raw;
+        if is_alone && !keep && cell.get().is_none() {
             let mut raw = std::mem::take(&mut self.scratch.borrow_mut().raw);
             let result = self.unpack(at, section, &mut raw).and_then(|()| with(&raw));
             self.scratch.borrow_mut().raw = raw;
             return result;
         }
-        let cell = self.shared.get(at)?;
         if cell.get().is_none() {
             let mut raw = self.scratch.borrow_mut().spare_raw.pop().unwrap_or_default();
             self.unpack(at, section, &mut raw)?;
@@ -136,7 +149,7 @@ impl ShapedLines {
     fn load<'a>(&self, cell: &'a OnceCell<Data>, place: Place, rows: u32) -> Option<&'a Data> {
         if cell.get().is_none() {
             let mut data = self.scratch.borrow_mut().spare.pop().unwrap_or_default();
-            self.with_bytes(place, |bytes| data.read(bytes, rows as usize))?;
+            self.with_bytes(place, false, |bytes| data.read(bytes, rows as usize))?;
             // It was empty a moment ago, and nobody else has it.
             let _ = cell.set(data);
         }
@@ -157,14 +170,49 @@ impl ShapedLines {
         &self.places
     }
 
-    /// `None` on damage.
-    pub fn column(&self, shape: usize, hole: usize) -> Option<Column<'_>> {
+    fn column_at(&self, shape: usize, hole: usize) -> Option<usize> {
         let first = *self.directory.first_columns.get(shape)? as usize;
         let end = *self.directory.first_columns.get(shape + 1)? as usize;
-        let at = first.checked_add(hole).filter(|at| *at < end)?;
+        first.checked_add(hole).filter(|at| *at < end)
+    }
+
+    /// `None` on damage.
+    pub fn column(&self, shape: usize, hole: usize) -> Option<Column<'_>> {
+        let at = self.column_at(shape, hole)?;
         let place = *self.directory.columns.get(at)?;
         let rows = *self.directory.rows.get(shape)?;
         self.load(self.columns.get(at)?, place, rows).map(Data::column)
+    }
+
+    /// See `Shaped::seek`; the outer `None` is damage.
+    pub fn seek(&self, shape: usize, hole: usize, question: Seek<'_>) -> Option<Option<Vec<u32>>> {
+        let at = self.column_at(shape, hole)?;
+        if self.columns.get(at)?.get().is_some() {
+            return Some(None);
+        }
+        let place = *self.directory.columns.get(at)?;
+        let rows = *self.directory.rows.get(shape)?;
+        self.with_bytes(place, true, |bytes| seek_values(bytes, rows as usize, question))
+    }
+
+    /// Adds one value to `out`. Where few are asked for, the others are not made.
+    fn push_value(&self, shape: usize, hole: usize, row: usize, out: &mut Vec<u8>) -> Option<()> {
+        let at = self.column_at(shape, hole)?;
+        if let Some(open) = self.columns.get(at)?.get() {
+            return push_value(&open.column(), row, out);
+        }
+        let place = *self.directory.columns.get(at)?;
+        let rows = *self.directory.rows.get(shape)?;
+        let picks = self.picks.get(at)?;
+        if picks.get() <= rows / PICKS_SHARE {
+            picks.set(picks.get() + 1);
+            let pick = |bytes: &[u8]| pick_value(bytes, rows as usize, row, out);
+            match self.with_bytes(place, true, pick)? {
+                Picked::Done => return Some(()),
+                Picked::Unread => picks.set(u32::MAX),
+            }
+        }
+        push_value(&self.column(shape, hole)?, row, out)
     }
 
     fn whole(&self) -> Option<Column<'_>> {
@@ -183,7 +231,7 @@ impl ShapedLines {
         let mut pieces = shape.pieces.iter();
         for (hole, piece) in (0..shape.holes.len()).zip(pieces.by_ref()) {
             out.extend_from_slice(piece.as_bytes());
-            push_value(&self.column(usize::from(id), hole)?, place, out)?;
+            self.push_value(usize::from(id), hole, place, out)?;
         }
         out.extend_from_slice(pieces.next()?.as_bytes());
         Some(())

@@ -13,6 +13,7 @@ mod find;
 mod ints;
 mod lines;
 mod scan;
+mod seek;
 mod template;
 mod write;
 

@@ -1,12 +1,12 @@
 //! Values that are numbers with signs between them: addresses, times, ids of a fixed form.
 //! What all values have in common is kept once, each number is a column of its own.
 
-use super::ints::{ints_bytes, push_number, put_ints, read_ints};
+use super::ints::{ints_bytes, pick_int, push_number, put_ints, read_ints};
 use crate::store::varint::{Reader, put, put_bytes};
 
 /// Values looked at before a form is decided on.
 const SAMPLES: usize = 64;
-const FIELDS_MAX: usize = 16;
+pub(super) const FIELDS_MAX: usize = 16;
 /// 18 decimal and 16 hex digits fit a number of 64 bits.
 const DECIMAL_MAX: usize = 18;
 const HEX_MAX: usize = 16;
@@ -15,7 +15,7 @@ const EXCEPTIONS_SHARE: usize = 8;
 
 /// How one number of a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
+pub(super) enum Field {
     /// Without leading zeros.
     Decimal,
     /// So many digits.
@@ -171,22 +171,64 @@ impl Form {
         self.fields.push(field);
     }
 
-    /// Takes the numbers out of a value; `None` when it has another form.
     fn take(&self, value: &[u8], numbers: &mut [i64; FIELDS_MAX]) -> Option<()> {
-        let mut rest = value;
-        for ((literal, field), number) in self.literals.iter().zip(&self.fields).zip(numbers) {
-            rest = rest.strip_prefix(literal.as_slice())?;
-            let (parsed, after) = field.take(rest)?;
-            *number = parsed;
-            rest = after;
-        }
-        (rest == self.literals.last()?.as_slice()).then_some(())
+        take(&self.literals, &self.fields, value, numbers)
     }
 }
 
+/// Takes the numbers out of a value; `None` when it has another form.
+#[inline]
+fn take(
+    literals: &[impl AsRef<[u8]>],
+    fields: &[Field],
+    value: &[u8],
+    numbers: &mut [i64; FIELDS_MAX],
+) -> Option<()> {
+    let mut rest = value;
+    for ((literal, field), number) in literals.iter().zip(fields).zip(numbers) {
+        rest = rest.strip_prefix(literal.as_ref())?;
+        let (parsed, after) = field.take(rest)?;
+        *number = parsed;
+        rest = after;
+    }
+    (rest == literals.last()?.as_ref()).then_some(())
+}
+
 impl Field {
+    /// How many digits it has, if that is always the same.
+    pub fn width(self) -> Option<usize> {
+        match self {
+            Field::Decimal | Field::LowerFree => None,
+            Field::Fixed(digits) | Field::Lower(digits) | Field::Upper(digits) => {
+                Some(usize::from(digits))
+            }
+        }
+    }
+
+    pub fn digits_max(self) -> usize {
+        self.width().unwrap_or(if self == Field::Decimal { DECIMAL_MAX } else { HEX_MAX })
+    }
+
+    pub fn base(self) -> u64 {
+        if matches!(self, Field::Decimal | Field::Fixed(_)) { 10 } else { 16 }
+    }
+
+    /// Whether a byte can be one of its digits.
+    pub fn has(self, byte: u8) -> bool {
+        match self {
+            Field::Decimal | Field::Fixed(_) => byte.is_ascii_digit(),
+            Field::Lower(_) | Field::LowerFree => is_lower_hex(byte),
+            Field::Upper(_) => is_upper_hex(byte),
+        }
+    }
+
+    pub fn digit(self, byte: u8) -> u64 {
+        let values = if matches!(self, Field::Upper(_)) { &UPPER_VALUES } else { &LOWER_VALUES };
+        u64::from(values[byte as usize] & 15)
+    }
+
     #[inline]
-    fn take(self, text: &[u8]) -> Option<(i64, &[u8])> {
+    pub fn take(self, text: &[u8]) -> Option<(i64, &[u8])> {
         let mut number = 0u64;
         match self {
             Field::Decimal => {
@@ -452,6 +494,76 @@ impl Template {
     }
 }
 
+/// What stands in front of the numbers.
+pub(super) struct Head<'a> {
+    pub fields: Vec<Field>,
+    /// What stands before each field, and behind the last.
+    pub literals: Vec<&'a [u8]>,
+    /// Values of another form, by row.
+    pub exceptions: Vec<(usize, &'a [u8])>,
+    clock: Option<Clock>,
+}
+
+impl<'a> Head<'a> {
+    pub fn read(reader: &mut Reader<'a>) -> Option<Head<'a>> {
+        let count = reader.count().filter(|count| *count <= FIELDS_MAX)?;
+        let fields = (0..count).map(|_| Field::read(reader)).collect::<Option<Vec<Field>>>()?;
+        let literals = (0..=count).map(|_| reader.bytes()).collect::<Option<Vec<&[u8]>>>()?;
+        let mut exceptions = Vec::new();
+        let mut before = 0u32;
+        for _ in 0..reader.count()? {
+            before = before.checked_add(u32::try_from(reader.varint()?).ok()?)?;
+            exceptions.push((before as usize, reader.bytes()?));
+        }
+        let clock = match reader.size()? {
+            0 => None,
+            first if first <= count => Some(Clock::at(first - 1, &fields, &literals)?),
+            _ => return None,
+        };
+        Some(Head { fields, literals, exceptions, clock })
+    }
+
+    /// Calls `read` for each column of numbers, with the clock if it is one.
+    fn columns(&self, mut read: impl FnMut(Option<Clock>) -> Option<()>) -> Option<()> {
+        let mut field = 0;
+        while field < self.fields.len() {
+            let clock = self.clock.filter(|clock| clock.first == field);
+            read(clock)?;
+            field += clock.map_or(1, |clock| clock.fields);
+        }
+        Some(())
+    }
+
+    /// Replaces `numbers` by those of all fields, one field after the other.
+    pub fn read_numbers(
+        &self,
+        reader: &mut Reader<'_>,
+        rows: usize,
+        numbers: &mut Vec<i64>,
+    ) -> Option<()> {
+        numbers.clear();
+        self.columns(|clock| {
+            read_ints(reader, rows, numbers)?;
+            clock.map_or(Some(()), |clock| clock.part(rows, numbers))
+        })
+    }
+
+    /// Writes a value that is no exception.
+    #[inline]
+    pub fn write(&self, columns: &[&[i64]], row: usize, text: &mut Vec<u8>) -> Option<()> {
+        for ((field, literal), column) in self.fields.iter().zip(&self.literals).zip(columns) {
+            text.extend_from_slice(literal);
+            field.push(*column.get(row)?, text);
+        }
+        text.extend_from_slice(self.literals.last()?);
+        Some(())
+    }
+
+    pub fn take(&self, value: &[u8], numbers: &mut [i64; FIELDS_MAX]) -> Option<()> {
+        take(&self.literals, &self.fields, value, numbers)
+    }
+}
+
 /// Writes values back as text; `None` on damage. `numbers` is scratch.
 pub(super) fn read(
     reader: &mut Reader<'_>,
@@ -460,47 +572,42 @@ pub(super) fn read(
     text: &mut Vec<u8>,
     ends: &mut Vec<u32>,
 ) -> Option<()> {
-    let count = reader.count().filter(|count| *count <= FIELDS_MAX)?;
-    let fields = (0..count).map(|_| Field::read(reader)).collect::<Option<Vec<Field>>>()?;
-    let literals = (0..=count).map(|_| reader.bytes()).collect::<Option<Vec<&[u8]>>>()?;
-    let mut exceptions = Vec::new();
-    let mut before = 0u32;
-    for _ in 0..reader.count()? {
-        before = before.checked_add(u32::try_from(reader.varint()?).ok()?)?;
-        exceptions.push((before as usize, reader.bytes()?));
-    }
-    let clock = match reader.size()? {
-        0 => None,
-        first if first <= count => Some(Clock::at(first - 1, &fields, &literals)?),
-        _ => return None,
-    };
-    numbers.clear();
-    let mut field = 0;
-    while field < count {
-        read_ints(reader, rows, numbers)?;
-        match clock {
-            Some(clock) if clock.first == field => {
-                clock.part(rows, numbers)?;
-                field += clock.fields;
-            }
-            _ => field += 1,
-        }
-    }
+    let head = Head::read(reader)?;
+    head.read_numbers(reader, rows, numbers)?;
     let columns: Vec<&[i64]> = numbers.chunks_exact(rows.max(1)).collect();
-    let last = *literals.last()?;
-    let mut exceptions = exceptions.into_iter().peekable();
+    let mut exceptions = head.exceptions.iter().peekable();
     for row in 0..rows {
-        if let Some((_, value)) = exceptions.next_if(|(at, _)| *at == row) {
-            text.extend_from_slice(value);
-        } else {
-            for ((field, literal), column) in fields.iter().zip(&literals).zip(&columns) {
-                text.extend_from_slice(literal);
-                field.push(*column.get(row)?, text);
-            }
-            text.extend_from_slice(last);
+        match exceptions.next_if(|(at, _)| *at == row) {
+            Some((_, value)) => text.extend_from_slice(value),
+            None => head.write(&columns, row, text)?,
         }
         ends.push(u32::try_from(text.len()).ok()?);
     }
+    Some(())
+}
+
+/// Adds one of `rows` values to `text`; `None` on damage.
+pub(super) fn pick(
+    reader: &mut Reader<'_>,
+    rows: usize,
+    row: usize,
+    text: &mut Vec<u8>,
+) -> Option<()> {
+    let head = Head::read(reader)?;
+    if let Some((_, value)) = head.exceptions.iter().find(|(at, _)| *at == row) {
+        text.extend_from_slice(value);
+        return Some(());
+    }
+    let mut numbers = Vec::with_capacity(head.fields.len());
+    head.columns(|clock| {
+        numbers.push(pick_int(reader, rows, row)?);
+        clock.map_or(Some(()), |clock| clock.part(1, &mut numbers))
+    })?;
+    for ((field, literal), number) in head.fields.iter().zip(&head.literals).zip(&numbers) {
+        text.extend_from_slice(literal);
+        field.push(*number, text);
+    }
+    text.extend_from_slice(head.literals.last()?);
     Some(())
 }
 
@@ -522,9 +629,12 @@ mod tests {
         );
         assert!(reader.is_done());
         let mut from = 0;
-        for (value, end) in values.iter().zip(ends) {
+        for (row, (value, end)) in values.iter().zip(ends).enumerate() {
             assert_eq!(value.as_bytes(), &text[from..end as usize]);
             from = end as usize;
+            let mut alone = Vec::new();
+            assert_eq!(pick(&mut Reader::new(&out), values.len(), row, &mut alone), Some(()));
+            assert_eq!(value.as_bytes(), alone);
         }
         true
     }

@@ -10,7 +10,7 @@ use super::text::{base64_decode, dict, from_data, join, title, to_json, url_deco
 use super::time::now;
 use super::{
     ANY, Env, Function, Outcome, Value, any_text, function, int_arg, list_arg, print,
-    regex_function, text_arg, with_regex,
+    regex_function, replace_all, text_arg, with_regex,
 };
 use crate::clock::{Clock as _, SystemClock};
 use crate::limits::TEMPLATE_ITEMS_MAX;
@@ -30,7 +30,7 @@ pub(super) static COMMON: &[Function] = &[
     }),
     regex_function("reReplaceAll", 3, |env, args| {
         let (by, text) = (text_arg(args, 1)?, text_arg(args, 2)?);
-        with_regex(env, args, |regex| Ok(regex.replace_all(&text, by.as_str()).into_owned().into()))
+        with_regex(env, args, |regex| replace_all(regex, &text, &by))
     }),
     function("humanizeDuration", 1, 1, |_, args| Ok(humanize_duration(number(args)?).into())),
     function("now", 0, 0, |_, _| Ok(now())),

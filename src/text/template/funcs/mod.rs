@@ -9,6 +9,7 @@ mod time;
 use regex::Regex;
 
 use super::{Functions, Value, print};
+use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
 use crate::model::Text;
 use crate::text::re2;
 
@@ -113,6 +114,43 @@ fn list_arg(args: &[Value], at: usize) -> Result<std::sync::Arc<Vec<Value>>, Str
 /// Sprig's `strval`: any value as text.
 fn any_text(args: &[Value], at: usize) -> String {
     args.get(at).map(print::display).unwrap_or_default()
+}
+
+/// Replaces what a regex finds. The result, and the work of filling in `by` for each match, are
+/// bounded: both grow with text and replacement multiplied.
+fn replace_all(regex: &Regex, text: &str, by: &str) -> Outcome {
+    const WORK_MAX: usize = 64 * TEMPLATE_OUTPUT_BYTES_MAX;
+    if !by.contains('$') {
+        return replace_all_literal(regex, text, by);
+    }
+    let references = by.matches('$').count();
+    let (mut out, mut end, mut work) = (String::new(), 0, 0usize);
+    for found in regex.captures_iter(text) {
+        let Some(whole) = found.get(0) else { continue };
+        work += by.len() + references * whole.len();
+        if work > WORK_MAX || out.len() > TEMPLATE_OUTPUT_BYTES_MAX {
+            return Err("the replaced text is too long".to_owned());
+        }
+        out.push_str(text.get(end..whole.start()).unwrap_or_default());
+        found.expand(by, &mut out);
+        end = whole.end();
+    }
+    out.push_str(text.get(end..).unwrap_or_default());
+    Ok(out.into())
+}
+
+fn replace_all_literal(regex: &Regex, text: &str, by: &str) -> Outcome {
+    let (mut out, mut end) = (String::new(), 0);
+    for found in regex.find_iter(text) {
+        if out.len() > TEMPLATE_OUTPUT_BYTES_MAX {
+            return Err("the replaced text is too long".to_owned());
+        }
+        out.push_str(text.get(end..found.start()).unwrap_or_default());
+        out.push_str(by);
+        end = found.end();
+    }
+    out.push_str(text.get(end..).unwrap_or_default());
+    Ok(out.into())
 }
 
 /// Runs with the regex of the first argument, compiled with the template or now.

@@ -12,7 +12,7 @@ use super::super::sha3;
 use super::basic::url_encode;
 use super::{
     ANY, Env, Function, Outcome, Value, any_text, function, int_arg, list_arg, print,
-    regex_function, text_arg, with_regex,
+    regex_function, replace_all, replace_all_literal, text_arg, with_regex,
 };
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
 use crate::model::quote;
@@ -29,15 +29,15 @@ pub(super) static GO: &[Function] = &[
     }),
     function("Trim", 2, 2, |_, args| {
         let cutset = text_arg(args, 1)?;
-        Ok(text_arg(args, 0)?.trim_matches(|c| cutset.contains(c)).into())
+        Ok(text_arg(args, 0)?.trim_matches(any_of(&cutset)).into())
     }),
     function("TrimLeft", 2, 2, |_, args| {
         let cutset = text_arg(args, 1)?;
-        Ok(text_arg(args, 0)?.trim_start_matches(|c| cutset.contains(c)).into())
+        Ok(text_arg(args, 0)?.trim_start_matches(any_of(&cutset)).into())
     }),
     function("TrimRight", 2, 2, |_, args| {
         let cutset = text_arg(args, 1)?;
-        Ok(text_arg(args, 0)?.trim_end_matches(|c| cutset.contains(c)).into())
+        Ok(text_arg(args, 0)?.trim_end_matches(any_of(&cutset)).into())
     }),
     function("TrimPrefix", 2, 2, |_, args| {
         let (text, prefix) = (text_arg(args, 0)?, text_arg(args, 1)?);
@@ -50,12 +50,11 @@ pub(super) static GO: &[Function] = &[
     function("TrimSpace", 1, 1, |_, args| Ok(text_arg(args, 0)?.trim().into())),
     regex_function("regexReplaceAll", 3, |env, args| {
         let (text, by) = (text_arg(args, 1)?, text_arg(args, 2)?);
-        with_regex(env, args, |regex| Ok(regex.replace_all(&text, by.as_str()).into_owned().into()))
+        with_regex(env, args, |regex| replace_all(regex, &text, &by))
     }),
     regex_function("regexReplaceAllLiteral", 3, |env, args| {
         let (text, by) = (text_arg(args, 1)?, text_arg(args, 2)?);
-        let by = regex::NoExpand(&by);
-        with_regex(env, args, |regex| Ok(regex.replace_all(&text, by).into_owned().into()))
+        with_regex(env, args, |regex| replace_all_literal(regex, &text, &by))
     }),
 ];
 
@@ -128,7 +127,7 @@ pub(super) static SPRIG: &[Function] = &[
     function("trim", 1, 1, |_, args| Ok(text_arg(args, 0)?.trim().into())),
     function("trimAll", 2, 2, |_, args| {
         let cutset = text_arg(args, 0)?;
-        Ok(text_arg(args, 1)?.trim_matches(|c| cutset.contains(c)).into())
+        Ok(text_arg(args, 1)?.trim_matches(any_of(&cutset)).into())
     }),
     function("trimSuffix", 2, 2, |_, args| {
         let (suffix, text) = (text_arg(args, 0)?, text_arg(args, 1)?);
@@ -213,6 +212,20 @@ pub(super) static SPRIG_MORE: &[Function] = &[
         })
     }),
 ];
+
+/// Whether a character is one of a set, which may be long.
+fn any_of(cutset: &str) -> impl Fn(char) -> bool {
+    const SHORT_BYTES_MAX: usize = 64;
+    let mut sorted = Vec::new();
+    if cutset.len() > SHORT_BYTES_MAX {
+        sorted.extend(cutset.chars());
+        sorted.sort_unstable();
+        sorted.dedup();
+    }
+    move |c| {
+        if sorted.is_empty() { cutset.contains(c) } else { sorted.binary_search(&c).is_ok() }
+    }
+}
 
 pub(super) fn from_data(env: &Env, name: &str) -> Value {
     match env.root {
