@@ -66,9 +66,8 @@ fn asked(params: &Params, tenant: String, now: Timestamp) -> Result<DeleteAsked,
     // Loki cuts requests into such pieces. Here nothing has to be cut; a value that cannot be
     // one is a mistake all the same.
     if let Some(interval) = params.get("max_interval") {
-        let interval = units::parse_go_duration(interval).ok_or_else(|| {
-            bad("invalid max_interval: valid time units are 's', 'm', 'h'")
-        })?;
+        let interval = units::parse_go_duration(interval)
+            .ok_or_else(|| bad("invalid max_interval: valid time units are 's', 'm', 'h'"))?;
         if interval > MAX_INTERVAL_NS {
             return Err(bad("max_interval can't be greater than 24h0m0s"));
         }

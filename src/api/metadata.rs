@@ -172,7 +172,7 @@ pub async fn volume(
         encode::point(&mut out, end, volume.bytes as f64);
         out.push('}');
     }
-    let _ = write!(out, "],\"stats\":{}}}}}\n", stats::stats(&QueryStats::default(), 0));
+    let _ = writeln!(out, "],\"stats\":{}}}}}", stats::stats(&QueryStats::default(), 0));
     Ok(json_body(out))
 }
 
@@ -204,7 +204,7 @@ pub async fn volume_range(
         }
         out.push_str("]}");
     }
-    let _ = write!(out, "],\"stats\":{}}}}}\n", stats::stats(&QueryStats::default(), 0));
+    let _ = writeln!(out, "],\"stats\":{}}}}}", stats::stats(&QueryStats::default(), 0));
     Ok(json_body(out))
 }
 
