@@ -23,6 +23,9 @@ pub struct Thresholds {
     pub head_bytes_max: u64,
     /// Age of the head at which it is sealed however small it is.
     pub seal_after: Duration,
+    /// Time without a new entry after which a head of a quarter of its size or more is sealed:
+    /// parts take less memory and are searched faster.
+    pub seal_idle: Duration,
     /// Pause before a failed seal is tried again.
     pub seal_retry: Duration,
     /// Bytes that may wait for the WAL; more are refused with `AppendError::Full`.
@@ -74,6 +77,7 @@ impl Default for Thresholds {
         Thresholds {
             head_bytes_max: 32 * MIB,
             seal_after: Duration::from_secs(30 * 60),
+            seal_idle: Duration::from_secs(5),
             seal_retry: Duration::from_secs(1),
             queue_bytes_max: 32 * MIB,
             sealing_heads_max: 1,

@@ -27,6 +27,8 @@ const DAY_NS: i64 = 86_400_000_000_000;
 /// A head with entries of more days than this (clocks gone wrong, old files read in) puts the
 /// oldest of them together, so that it does not become thousands of parts.
 const DAYS_MAX: usize = 16;
+/// A smaller share of a head is not sealed before its time.
+const IDLE_SHARE: u64 = 4;
 /// How often the age of the head is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -107,11 +109,18 @@ pub(super) fn run(shared: &Shared) {
     shared.sealer.settle(true);
 }
 
-fn freeze_when_old(shared: &Shared) {
+pub(super) fn freeze_when_old(shared: &Shared) {
     let unit = shared.state.read().active.clone();
-    let age_max_ns = shared.options.thresholds.seal_after.as_nanos();
-    let age_ns = unit.age_ns(shared.options.clock.now_ns());
-    if !unit.head.is_empty() && u128::try_from(age_ns).unwrap_or_default() >= age_max_ns {
+    let thresholds = &shared.options.thresholds;
+    let now_ns = shared.options.clock.now_ns();
+    let reaches =
+        |ns: i64, most: Duration| u128::try_from(ns).is_ok_and(|ns| ns >= most.as_nanos());
+    let is_old = reaches(unit.age_ns(now_ns), thresholds.seal_after);
+    let is_left = || {
+        unit.head.totals().bytes >= thresholds.head_bytes_max / IDLE_SHARE
+            && reaches(unit.idle_ns(now_ns), thresholds.seal_idle)
+    };
+    if !unit.head.is_empty() && (is_old || is_left()) {
         // A closed queue means that the store is closing.
         let _ = shared.queue.push(Job::Freeze { answer: None }, u64::MAX);
     }

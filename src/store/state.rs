@@ -19,6 +19,7 @@ pub struct HeadUnit {
     pub segments: Mutex<Vec<u64>>,
     /// When the first entry came; `i64::MAX` while empty.
     first_added_ns: AtomicI64,
+    last_added_ns: AtomicI64,
     /// Source positions as of the end of the last segment, set when the head is frozen.
     pub positions: Mutex<BTreeMap<String, String>>,
     /// Parts that hold all of it already but could not be listed in the manifest yet.
@@ -38,6 +39,7 @@ impl HeadUnit {
             head: Head::default(),
             segments: Mutex::default(),
             first_added_ns: AtomicI64::new(i64::MAX),
+            last_added_ns: AtomicI64::new(i64::MIN),
             positions: Mutex::default(),
             written: Mutex::default(),
         })
@@ -45,13 +47,19 @@ impl HeadUnit {
 
     pub fn note_added(&self, now_ns: i64) {
         self.first_added_ns.fetch_min(now_ns, Ordering::Relaxed);
+        self.last_added_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// How long ago the last entry came.
+    pub fn idle_ns(&self, now_ns: i64) -> i64 {
+        now_ns.saturating_sub(self.last_added_ns.load(Ordering::Relaxed)).max(0)
     }
 
     /// A clock that was set back makes the head young again, not unborn for years.
     pub fn age_ns(&self, now_ns: i64) -> i64 {
         let first = self.first_added_ns.load(Ordering::Relaxed);
         if first != i64::MAX && now_ns < first {
-            self.note_added(now_ns);
+            self.first_added_ns.fetch_min(now_ns, Ordering::Relaxed);
         }
         now_ns.saturating_sub(first).max(0)
     }

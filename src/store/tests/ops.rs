@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::model::{Entry, Matcher, TimeRange, Timestamp};
 use crate::store::files::faulty::FaultyFiles;
 use crate::store::read::{Flow, LogRead, ReadError, RowSink, Rows, StreamMeta};
+use crate::store::seal::freeze_when_old;
 use crate::store::{AppendError, Store, StoreError, StoreOptions};
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -195,4 +196,32 @@ fn each_entry_is_seen_once_while_parts_change() {
         }
         assert_eq!(before, 400);
     });
+}
+
+#[test]
+fn a_head_that_is_left_alone_is_sealed_once_it_is_large_enough() {
+    let clock = SimClock::new(DAY0);
+    let mut options = options(Arc::new(FaultyFiles::default()), &clock);
+    options.thresholds.head_bytes_max = 4000;
+    let store = open(options);
+    let in_head = || store.shared.state.read().active.head.totals().entries;
+    let push = |ts: i64, bytes: usize| {
+        let line = "x".repeat(bytes);
+        let entry = Entry::new(Timestamp(DAY0 + ts), line);
+        store.append_blocking(batch(vec![("a", entry)], None)).unwrap();
+    };
+    push(0, 900);
+    clock.advance(Duration::from_secs(5));
+    freeze_when_old(&store.shared);
+    push(1, 300);
+    assert_eq!(in_head(), 2, "too small");
+    clock.advance(Duration::from_secs(4));
+    freeze_when_old(&store.shared);
+    push(2, 10);
+    assert_eq!(in_head(), 3, "too soon");
+    clock.advance(Duration::from_secs(5));
+    freeze_when_old(&store.shared);
+    push(3, 10);
+    assert_eq!(in_head(), 1);
+    assert_eq!(all(&*store).len(), 4);
 }
