@@ -304,8 +304,9 @@ mod tests {
                 end += 1;
             }
             let needle = &around[start..end];
-            prop_assume!(!needle.is_empty());
-            check(&values, Seek::Holds { left: &left, needle, right: &right, numbers: true });
+            if !needle.is_empty() {
+                check(&values, Seek::Holds { left: &left, needle, right: &right, numbers: true });
+            }
             check(&values, Seek::Equals(&values[at.index(values.len())]));
             check(&values, Seek::Equals(needle));
         }
