@@ -196,12 +196,8 @@ fn lines(
     query: &RangeQuery,
     running: &mut Context<'_>,
 ) -> Result<QueryData, QueryError> {
-    let rows = if query.interval_ns > 0 {
-        log::spaced(log, range, query.limit, query.direction, query.interval_ns, running)?
-    } else {
-        log::evaluate(log, range, query.limit, query.direction, running)?
-    };
-    Ok(QueryData::Streams(rows))
+    let rows = log::evaluate(log, range, query.limit, query.direction, running)?;
+    Ok(QueryData::Streams(log::thin_out(rows, query.interval_ns)))
 }
 
 fn check_range(start: Timestamp, end: Timestamp, limits: &QueryLimits) -> Result<(), QueryError> {

@@ -73,42 +73,22 @@ pub fn compile(log: &LogExpr) -> Result<Pipeline, QueryError> {
         .map_err(|error| QueryError::Invalid(format!("parse error : {error}")))
 }
 
-/// Rows read at a time where most are left out for being too close to another.
-const SPACED_ROWS: usize = 1000;
-
-/// The first `limit` lines of those that are at least an interval from the one kept before, of
-/// whatever stream.
-pub fn spaced(
-    log: &LogExpr,
-    range: TimeRange,
-    limit: usize,
-    direction: Direction,
-    interval_ns: i64,
-    context: &mut Context<'_>,
-) -> Result<Vec<LogRow>, QueryError> {
-    let mut kept: Vec<LogRow> = Vec::new();
-    let mut left = range;
-    while kept.len() < limit && left.start < left.end {
-        let rows = evaluate(log, left, SPACED_ROWS, direction, context)?;
-        let was_all = rows.len() < SPACED_ROWS;
-        // The first of them fits always, so every turn gets on by an interval at least.
-        for row in rows {
-            let far = kept
-                .last()
-                .is_none_or(|last| row.ts.0.abs_diff(last.ts.0) >= interval_ns.unsigned_abs());
-            if far && kept.len() < limit {
-                kept.push(row);
-            }
-        }
-        let Some(last) = kept.last().filter(|_| !was_all) else { break };
-        match direction {
-            Direction::Forward => left.start = last.ts.saturating_add_ns(interval_ns),
-            Direction::Backward => {
-                left.end = last.ts.saturating_add_ns(-interval_ns).saturating_add_ns(1);
-            }
-        }
+/// Keeps every line whose distance to the one kept before is at least the interval. Of lines that
+/// its chunks hold Loki reads on until there are `limit`; of recent ones, as here, it does not.
+pub fn thin_out(rows: Vec<LogRow>, interval_ns: i64) -> Vec<LogRow> {
+    if interval_ns <= 0 {
+        return rows;
     }
-    Ok(kept)
+    let mut last: Option<Timestamp> = None;
+    let mut kept = rows;
+    kept.retain(|row| {
+        let far = last.is_none_or(|last| row.ts.0.abs_diff(last.0) >= interval_ns.unsigned_abs());
+        if far {
+            last = Some(row.ts);
+        }
+        far
+    });
+    kept
 }
 
 /// What a row is after all stages.
