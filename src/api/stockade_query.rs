@@ -176,14 +176,10 @@ impl Running {
         self.stats.rows_matched += page.stats.rows_matched;
         self.stats.duration_ns += page.stats.duration_ns;
         let (sum, scan) = (&mut self.stats.scan, &page.stats.scan);
-        sum.streams = sum.streams.max(scan.streams);
-        sum.parts += scan.parts;
-        sum.parts_pruned += scan.parts_pruned;
-        sum.blocks += scan.blocks;
-        sum.blocks_pruned += scan.blocks_pruned;
-        sum.rows += scan.rows;
-        sum.bytes += scan.bytes;
-        sum.bytes_compressed += scan.bytes_compressed;
+        // Every page reads the same streams.
+        let streams = sum.streams.max(scan.streams);
+        sum.add(scan);
+        sum.streams = streams;
         Ok(Some(page))
     }
 

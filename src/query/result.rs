@@ -60,14 +60,7 @@ pub struct QueryStats {
 
 impl QueryStats {
     pub(super) fn add(&mut self, scan: &ScanStats) {
-        self.scan.streams += scan.streams;
-        self.scan.parts += scan.parts;
-        self.scan.parts_pruned += scan.parts_pruned;
-        self.scan.blocks += scan.blocks;
-        self.scan.blocks_pruned += scan.blocks_pruned;
-        self.scan.rows += scan.rows;
-        self.scan.bytes += scan.bytes;
-        self.scan.bytes_compressed += scan.bytes_compressed;
+        self.scan.add(scan);
     }
 }
 

@@ -78,14 +78,7 @@ impl LogRead for Tenants {
             };
             // One that has enough of this tenant may still want rows of the next.
             let found = self.0.scan(&one, &mut Named { tenant, sink: &mut *sink })?;
-            all.streams += found.streams;
-            all.parts += found.parts;
-            all.parts_pruned += found.parts_pruned;
-            all.blocks += found.blocks;
-            all.blocks_pruned += found.blocks_pruned;
-            all.rows += found.rows;
-            all.bytes += found.bytes;
-            all.bytes_compressed += found.bytes_compressed;
+            all.add(&found);
         }
         Ok(all)
     }
@@ -105,6 +98,10 @@ fn meta(stream: &StreamMeta, tenant: &str) -> StreamMeta {
 impl RowSink for Named<'_> {
     fn wants(&mut self, first: Timestamp, last: Timestamp) -> bool {
         self.sink.wants(first, last)
+    }
+
+    fn block(&mut self, arrival: u64) {
+        self.sink.block(arrival);
     }
 
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
@@ -132,6 +129,10 @@ struct NamedFork {
 impl RowSink for NamedFork {
     fn wants(&mut self, first: Timestamp, last: Timestamp) -> bool {
         self.fork.wants(first, last)
+    }
+
+    fn block(&mut self, arrival: u64) {
+        self.fork.block(arrival);
     }
 
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {

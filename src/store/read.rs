@@ -305,6 +305,20 @@ pub struct ScanStats {
     pub bytes_compressed: u64,
 }
 
+impl ScanStats {
+    pub fn add(&mut self, other: &ScanStats) {
+        let ScanStats { streams, parts, parts_pruned, blocks, blocks_pruned, .. } = other;
+        self.streams += streams;
+        self.parts += parts;
+        self.parts_pruned += parts_pruned;
+        self.blocks += blocks;
+        self.blocks_pruned += blocks_pruned;
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+        self.bytes_compressed += other.bytes_compressed;
+    }
+}
+
 /// A stream and how much of it lies in a range. Of a block that reaches over an end of the range
 /// `bytes` are a share, and where such blocks are many each counts whole.
 #[derive(Debug, Clone, PartialEq, Eq)]

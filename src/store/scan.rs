@@ -37,16 +37,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, other: Tally) {
-        let ScanStats { streams: _, parts, parts_pruned, blocks, blocks_pruned, rows, .. } =
-            other.stats;
-        let stats = &mut self.stats;
-        stats.parts += parts;
-        stats.parts_pruned += parts_pruned;
-        stats.blocks += blocks;
-        stats.blocks_pruned += blocks_pruned;
-        stats.rows += rows;
-        stats.bytes += other.stats.bytes;
-        stats.bytes_compressed += other.stats.bytes_compressed;
+        self.stats.add(&other.stats);
         if self.streams.is_empty() {
             self.streams = other.streams;
         } else {
