@@ -1,6 +1,7 @@
 //! Wiring and lifetime: builds everything from configuration, starts it (sinks first, sources
 //! last), reloads, drains and stops it. The only room that may import all others.
 
+mod allocator;
 mod backup;
 mod backup_files;
 mod bench;
@@ -50,6 +51,7 @@ impl From<anyhow::Error> for Exit {
 
 /// Runs one command and turns its outcome into an exit code.
 pub fn main(cli: Cli) -> ExitCode {
+    allocator::tune();
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(cli) {

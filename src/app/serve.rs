@@ -12,6 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::allocator;
 use super::cli::ServeArgs;
 use super::control::{Desk, Whole, join};
 use super::ingest::{Door, Intake};
@@ -37,6 +38,10 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(600);
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
 const DELETES_EVERY: Duration = Duration::from_secs(5);
+/// What was read of parts and not used for this long (up to twice that) is dropped.
+const UNUSED_AFTER: Duration = Duration::from_secs(30);
+/// The same for results, in so many times `UNUSED_AFTER`.
+const RESULTS_UNUSED_AFTER: u64 = 10;
 
 pub fn serve(args: &ServeArgs) -> Result<(), Exit> {
     let config = args.config.config.as_deref();
@@ -176,6 +181,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     sinks.spawn(notifier.run(until(stopping.clone())));
     sinks.spawn(ruler.run(notify.alerts_in(), until(stopping.clone())));
     sinks.spawn(maintain(store.clone(), clock.clone(), stopping.clone()));
+    sinks.spawn(give_back(store.clone(), engine.clone(), stopping.clone()));
     let derived = DerivedMetrics::new(&metrics).map_err(|error| anyhow!(error))?;
     sinks.spawn(count(derived, store.subscribe(), stopping.clone()));
     let api = api::Api::new(api::Parts {
@@ -317,6 +323,28 @@ async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiv
             Ok(Err(error)) => tracing::error!(%error, "maintenance of the store failed"),
             Err(error) => tracing::error!(%error, "maintenance of the store failed"),
         }
+    }
+}
+
+/// Drops what nobody has asked for in a while, and hands free memory to the system.
+async fn give_back(store: Arc<Store>, engine: Engine, stopping: watch::Receiver<bool>) {
+    let mut stopped = std::pin::pin!(until(stopping));
+    let mut beat = tokio::time::interval(UNUSED_AFTER);
+    for round in 0u64.. {
+        tokio::select! {
+            () = &mut stopped => return,
+            _ = beat.tick() => {}
+        }
+        let (store, engine) = (store.clone(), engine.clone());
+        let dropped = tokio::task::spawn_blocking(move || {
+            store.drop_unused();
+            // A dashboard may be refreshed every few minutes.
+            if round.is_multiple_of(RESULTS_UNUSED_AFTER) {
+                engine.drop_unused();
+            }
+            allocator::release();
+        });
+        let _ = dropped.await;
     }
 }
 

@@ -108,6 +108,12 @@ impl Engine {
         Engine { reader, cache: None, patterns }.with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
     }
 
+    /// Drops results that no query has used since this was called last.
+    pub fn drop_unused(&self) {
+        self.cache.iter().for_each(|cache| cache.drop_unused());
+        self.patterns.drop_unused();
+    }
+
     /// How much memory results of sealed parts may take; nothing is kept when that is zero.
     pub fn with_cache_bytes(self, bytes_max: usize) -> Self {
         let cache = (bytes_max > 0).then(|| Arc::new(ResultCache::new(bytes_max)));

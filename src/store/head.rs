@@ -85,6 +85,9 @@ impl Head {
     /// Adds the entries of a record; they can be queried when this returns, all at once.
     /// `None` when the record is not well-formed, which `Record` rules out.
     pub fn add(&self, record: &Record, elsewhere: &mut dyn Elsewhere) -> Option<Added> {
+        // Before the lock: it may read parts, and queries go on meanwhile. Only one thread adds.
+        let elsewhere = self.elsewhere(record, elsewhere)?;
+        let mut elsewhere = elsewhere.into_iter().peekable();
         let mut added = Added::default();
         let mut inner = self.inner.write();
         let inner = &mut *inner;
@@ -108,13 +111,11 @@ impl Head {
                     id
                 }
             };
-            let newest = elsewhere.newest(id);
             let mut entry_at = 0;
             while let Some(place) = entries.next_entry()? {
                 let entry = record.entry(place.at);
                 let ts = place.ts;
-                let mut repeat =
-                    newest.is_some_and(|newest| ts <= newest) && elsewhere.holds(id, ts, &entry);
+                let mut repeat = elsewhere.next_if_eq(&(stream_at, entry_at)).is_some();
                 if !repeat {
                     let at = match known {
                         Some(at) => at,
@@ -163,6 +164,43 @@ impl Head {
         inner.totals.entries += added.entries;
         inner.totals.streams = inner.streams.len() as u64;
         Some(added)
+    }
+
+    /// Entries of a record that are in another place already, as (stream, entry) in order.
+    fn elsewhere(
+        &self,
+        record: &Record,
+        elsewhere: &mut dyn Elsewhere,
+    ) -> Option<Vec<(usize, usize)>> {
+        let mut found = Vec::new();
+        let mut walk = record.walk()?;
+        let seed = xxh3_64(walk.tenant.as_bytes());
+        let mut stream_at = 0;
+        while let Some(mut entries) = walk.next_stream()? {
+            let key = xxh3_128_with_seed(entries.label_bytes, seed);
+            let known = {
+                let inner = self.inner.read();
+                let at = inner.by_label_bytes.get(&key);
+                at.and_then(|at| inner.streams.get(*at as usize)).map(|stream| stream.meta.id)
+            };
+            let id = match known {
+                Some(id) => id,
+                None => entries.labels()?.stream_id(walk.tenant),
+            };
+            let newest = elsewhere.newest(id);
+            let mut entry_at = 0;
+            while let Some(place) = entries.next_entry()? {
+                if newest.is_some_and(|newest| place.ts <= newest)
+                    && elsewhere.holds(id, place.ts, &record.entry(place.at))
+                {
+                    found.push((stream_at, entry_at));
+                }
+                entry_at += 1;
+            }
+            walk.skip_past(&entries);
+            stream_at += 1;
+        }
+        Some(found)
     }
 
     pub fn totals(&self) -> Totals {

@@ -26,6 +26,7 @@ mod replay;
 mod retain;
 mod scan;
 mod seal;
+mod short;
 #[cfg(feature = "bench")]
 mod sizes;
 mod state;

@@ -1,6 +1,7 @@
 //! Finds exact repeats of entries that have left the head already: sources and clients that
 //! send a batch again after a crash or a lost answer.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::block::{BlockBuf, Wanted};
 use super::deletes::Hidden;
 use super::error::StoreError;
 use super::head::{Elsewhere, Head};
-use super::part::Part;
+use super::part::{Part, RunAt};
 use super::state::HeadUnit;
 use super::store::Shared;
 use super::wal::{EntryView, Record};
@@ -19,8 +20,8 @@ use crate::model::{StreamId, Timestamp};
 
 /// Blocks kept open. What is sent again comes in its old order, so few are needed.
 const BLOCKS_MAX: usize = 4;
-/// Bytes of times of blocks kept: those of some million entries.
-const TIMES_BYTES_MAX: usize = 16 << 20;
+/// What is known of rows may take so much: that is some million entries.
+const KNOWN_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Debug, Clone, Copy)]
 struct Newest {
@@ -41,16 +42,61 @@ pub(super) struct Repeats {
     /// Whether the parts that were there at the start have been looked at.
     primed: bool,
     blocks: Vec<OpenBlock>,
-    /// Times of the rows of blocks, by part and block: nearly all that comes late has a time of
-    /// its own and needs no look at lines.
-    times: HashMap<(u64, usize), Box<[i64]>>,
-    times_bytes: usize,
-    /// Hashes of the rows of blocks, for sources whose times are whole seconds: many rows have
-    /// one time then.
-    hashes: HashMap<(u64, usize), HashSet<u64>>,
+    known: Known,
     /// What times are read with.
     spare: Option<BlockBuf>,
     stored: Vec<u8>,
+}
+
+/// Sealing a head does not take longer.
+const SEALED_AFTER_NS: i64 = 3600 * 1_000_000_000;
+
+/// A block, by its part and its place there.
+type BlockKey = (u64, usize);
+
+/// What is known of the rows of blocks.
+#[derive(Default)]
+struct Known {
+    /// Their times: nearly all that comes late has a time of its own and needs no look at lines.
+    times: HashMap<BlockKey, Box<[i64]>>,
+    /// Hashes of the rows, for sources whose times are whole seconds: many rows have one time
+    /// then.
+    hashes: HashMap<BlockKey, HashSet<u64>>,
+    bytes: usize,
+    /// In the order in which they came to be known, with their bytes.
+    order: VecDeque<(BlockKey, Knowledge, usize)>,
+}
+
+#[derive(Clone, Copy)]
+enum Knowledge {
+    Times,
+    Hashes,
+}
+
+impl Known {
+    /// Makes room for so many bytes.
+    fn take_room(&mut self, key: BlockKey, of: Knowledge, bytes: usize) {
+        while self.bytes + bytes > KNOWN_BYTES_MAX {
+            let Some((key, of, bytes)) = self.order.pop_front() else { break };
+            self.bytes -= bytes;
+            match of {
+                Knowledge::Times => drop(self.times.remove(&key)),
+                Knowledge::Hashes => drop(self.hashes.remove(&key)),
+            }
+        }
+        self.bytes += bytes;
+        self.order.push_back((key, of, bytes));
+    }
+
+    fn put_times(&mut self, key: BlockKey, times: &[i64]) {
+        self.take_room(key, Knowledge::Times, size_of_val(times));
+        self.times.insert(key, times.into());
+    }
+
+    fn put_hashes(&mut self, key: BlockKey, hashes: HashSet<u64>) {
+        self.take_room(key, Knowledge::Hashes, hashes.capacity() * 9);
+        self.hashes.insert(key, hashes);
+    }
 }
 
 pub(super) struct Now<'a> {
@@ -77,9 +123,7 @@ impl Repeats {
             newest: HashMap::new(),
             primed: false,
             blocks: Vec::new(),
-            times: HashMap::new(),
-            times_bytes: 0,
-            hashes: HashMap::new(),
+            known: Known::default(),
             spare: None,
             stored: Vec::new(),
         }
@@ -91,7 +135,7 @@ impl Repeats {
         let is_near = |ns: i64| now_ns.saturating_sub(ns).saturating_abs() <= window_ns;
         self.newest.retain(|_, newest| is_near(newest.frozen_ns));
         self.blocks.clear();
-        self.forget_times();
+        self.known = Known::default();
         for (id, ts) in head.newest() {
             self.note(id, ts, now_ns);
         }
@@ -119,7 +163,8 @@ impl Repeats {
     }
 
     /// Fills the head from a segment of the WAL. Repeats that were left out of the head are in
-    /// the WAL all the same, so they are looked for again, in parts of any age.
+    /// the WAL all the same, so they are looked for again, in the parts that were young enough
+    /// when the entries came: all of them came after the newest part was frozen.
     pub fn replay(&mut self, shared: &Shared, records: &[Record], done: &dyn Fn(u64)) {
         let Some((first, last)) =
             records.iter().filter_map(Record::span).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
@@ -127,7 +172,16 @@ impl Repeats {
             return;
         };
         let parts = shared.state.read().parts.clone();
-        self.prime(shared, parts.iter().filter(|p| p.first() <= last && first <= p.last()));
+        let newest_ns = parts.iter().map(|part| part.info.created_ns).max().unwrap_or(i64::MAX);
+        // A part is made a little after its head was frozen.
+        let since_ns = newest_ns.saturating_sub(window_ns(shared)).saturating_sub(SEALED_AFTER_NS);
+        self.prime(
+            shared,
+            parts
+                .iter()
+                .filter(|part| part.info.created_ns >= since_ns)
+                .filter(|part| part.first() <= last && first <= part.last()),
+        );
         for record in records {
             let state = shared.state.read().clone();
             let mut now = Now {
@@ -136,7 +190,7 @@ impl Repeats {
                 sealing: state.sealing,
                 parts: state.parts,
                 hidden: state.hidden,
-                since_ns: i64::MIN,
+                since_ns,
             };
             if state.active.head.add(record, &mut now).is_some_and(|added| added.entries > 0) {
                 state.active.note_added(shared.options.clock.now_ns());
@@ -190,12 +244,6 @@ impl Repeats {
         Ok(self.blocks.last().map(|open| &open.buffer))
     }
 
-    fn forget_times(&mut self) {
-        self.times = HashMap::new();
-        self.hashes = HashMap::new();
-        self.times_bytes = 0;
-    }
-
     /// Whether one of these rows of a block has this time.
     fn has_time(
         &mut self,
@@ -206,7 +254,7 @@ impl Repeats {
         ts: Timestamp,
     ) -> Result<bool, StoreError> {
         let key = (part.info.id, at);
-        if !self.times.contains_key(&key) {
+        if !self.known.times.contains_key(&key) {
             let opened = shared.cache.open(part)?;
             let Some(row) = opened.table.blocks.get(at) else { return Ok(false) };
             let mut buffer = match self.spare.take() {
@@ -215,14 +263,11 @@ impl Repeats {
             };
             let wanted = Wanted { lines: false, line_bytes: false, columns: true, metadata: false };
             opened.read_block(row, wanted, &mut self.stored, &mut buffer)?;
-            if self.times_bytes > TIMES_BYTES_MAX {
-                self.forget_times();
-            }
-            self.times_bytes += size_of_val(buffer.times());
-            self.times.insert(key, buffer.times().into());
+            self.known.put_times(key, buffer.times());
             self.spare = Some(buffer);
         }
-        let times = self.times.get(&key).and_then(|times| times.get(rows)).unwrap_or_default();
+        let times =
+            self.known.times.get(&key).and_then(|times| times.get(rows)).unwrap_or_default();
         Ok(times.binary_search(&ts.0).is_ok())
     }
 
@@ -236,19 +281,15 @@ impl Repeats {
         line: &str,
     ) -> Result<bool, StoreError> {
         let key = (part.info.id, at);
-        if !self.hashes.contains_key(&key) {
+        if !self.known.hashes.contains_key(&key) {
             let Some(buffer) = self.block(shared, part, at)? else { return Ok(false) };
             let rows = 0..buffer.rows();
             let hashes: HashSet<u64> =
                 rows.map(|row| row_hash(buffer.ts(row), buffer.line(row))).collect();
-            if self.times_bytes > TIMES_BYTES_MAX {
-                self.forget_times();
-            }
-            self.times_bytes += hashes.capacity() * 9;
-            self.hashes.insert(key, hashes);
+            self.known.put_hashes(key, hashes);
         }
         let hash = row_hash(ts, line);
-        Ok(self.hashes.get(&key).is_some_and(|hashes| hashes.contains(&hash)))
+        Ok(self.known.hashes.get(&key).is_some_and(|hashes| hashes.contains(&hash)))
     }
 
     fn part_holds(
@@ -261,45 +302,40 @@ impl Repeats {
         entry: &EntryView<'_>,
     ) -> Result<bool, StoreError> {
         let opened = shared.cache.open(part)?;
-        let Some(stream) = opened.table.stream_at(id) else { return Ok(false) };
-        for (at, block) in opened.table.blocks.iter().enumerate() {
-            if ts < block.first || ts > block.last {
+        let Some((stream, runs)) = opened.runs_of(id) else { return Ok(false) };
+        let run_of =
+            |run: &RunAt| opened.table.blocks.get(run.block as usize)?.runs.get(run.run as usize);
+        let from = runs.partition_point(|run| run_of(run).is_some_and(|run| run.last < ts));
+        for run in runs.get(from..).unwrap_or_default() {
+            let Some(of) = run_of(run).filter(|of| of.first <= ts) else { break };
+            let (at, start) = (run.block as usize, run.row as usize);
+            let rows = start..start + of.rows as usize;
+            if !self.has_time(shared, part, at, rows.clone(), ts)?
+                || !self.has_row(shared, part, at, ts, entry.line)?
+            {
                 continue;
             }
-            let mut start = 0;
-            for run in &block.runs {
-                let rows = start..start + run.rows as usize;
-                start = rows.end;
-                if run.stream != stream || ts < run.first || ts > run.last {
-                    continue;
-                }
-                if !self.has_time(shared, part, at, rows.clone(), ts)?
-                    || !self.has_row(shared, part, at, ts, entry.line)?
-                {
-                    continue;
-                }
-                let Some(buffer) = self.block(shared, part, at)? else { continue };
-                let times = buffer.times().get(rows.clone()).unwrap_or_default();
-                let from = rows.start + times.partition_point(|other| *other < ts.0);
-                let to = rows.start + times.partition_point(|other| *other <= ts.0);
-                let found = (from..to).find(|row| {
-                    let row = *row;
-                    buffer.line(row) == entry.line
-                        && buffer.metadata_len(row) == entry.metadata_len
-                        && (0..entry.metadata_len)
-                            .map(|pair| buffer.metadata(row, pair))
-                            .eq(entry.metadata())
+            let Some(buffer) = self.block(shared, part, at)? else { continue };
+            let times = buffer.times().get(rows.clone()).unwrap_or_default();
+            let from = rows.start + times.partition_point(|other| *other < ts.0);
+            let to = rows.start + times.partition_point(|other| *other <= ts.0);
+            let found = (from..to).find(|row| {
+                let row = *row;
+                buffer.line(row) == entry.line
+                    && buffer.metadata_len(row) == entry.metadata_len
+                    && (0..entry.metadata_len)
+                        .map(|pair| buffer.metadata(row, pair))
+                        .eq(entry.metadata())
+            });
+            if let Some(row) = found {
+                // What a delete request hides is not there for who sends it anew.
+                let hiding = opened.table.streams.get(stream as usize).and_then(|row| {
+                    let mut hiding = hidden.of(&part.info, &row.tenant)?;
+                    hiding.set_stream(&row.tenant, &row.meta);
+                    Some(hiding)
                 });
-                if let Some(row) = found {
-                    // What a delete request hides is not there for who sends it anew.
-                    let hiding = opened.table.streams.get(stream as usize).and_then(|row| {
-                        let mut hiding = hidden.of(&part.info, &row.tenant)?;
-                        hiding.set_stream(&row.tenant, &row.meta);
-                        Some(hiding)
-                    });
-                    if !hiding.is_some_and(|mut hiding| hiding.hides(buffer, row)) {
-                        return Ok(true);
-                    }
+                if !hiding.is_some_and(|mut hiding| hiding.hides(buffer, row)) {
+                    return Ok(true);
                 }
             }
         }

@@ -371,6 +371,11 @@ impl Store {
         seal::wait_sealed(&self.shared, failures)
     }
 
+    /// Drops what was read of parts and not used since this was called last.
+    pub fn drop_unused(&self) {
+        self.shared.cache.drop_unused();
+    }
+
     /// Takes no more batches, writes those that wait, and stops the threads. Entries of the
     /// head stay in the WAL; the next start reads them from there.
     pub fn close(&self) {

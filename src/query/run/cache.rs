@@ -67,12 +67,15 @@ struct Kept<T> {
     results: HashMap<Key, (Arc<T>, u64)>,
     by_use: BTreeMap<u64, Key>,
     uses: u64,
+    /// Uses when it was last asked what is unused.
+    looked_at: u64,
     bytes: usize,
 }
 
 impl<T: Weigh> ResultCache<T> {
     pub fn new(bytes_max: usize) -> Self {
-        let kept = Kept { results: HashMap::new(), by_use: BTreeMap::new(), uses: 0, bytes: 0 };
+        let (results, by_use) = (HashMap::new(), BTreeMap::new());
+        let kept = Kept { results, by_use, uses: 0, looked_at: 0, bytes: 0 };
         ResultCache { bytes_max, result_bytes_max: bytes_max / 32, kept: Mutex::new(kept) }
     }
 
@@ -103,11 +106,30 @@ impl<T: Weigh> ResultCache<T> {
         kept.results.insert(key, (Arc::new(partial), now));
         kept.by_use.insert(now, key);
         while kept.bytes > self.bytes_max {
-            let Some((_, oldest)) = kept.by_use.pop_first() else { return };
-            if let Some((gone, _)) = kept.results.remove(&oldest) {
-                kept.bytes -= gone.bytes();
+            if !kept.drop_oldest() {
+                return;
             }
         }
+    }
+
+    /// Drops what was not used since this was called last.
+    pub fn drop_unused(&self) {
+        let mut kept = self.kept.lock();
+        while kept.by_use.first_key_value().is_some_and(|(used, _)| *used <= kept.looked_at) {
+            kept.drop_oldest();
+        }
+        kept.looked_at = kept.uses;
+        kept.results.shrink_to_fit();
+    }
+}
+
+impl<T: Weigh> Kept<T> {
+    fn drop_oldest(&mut self) -> bool {
+        let Some((_, oldest)) = self.by_use.pop_first() else { return false };
+        if let Some((gone, _)) = self.results.remove(&oldest) {
+            self.bytes -= gone.bytes();
+        }
+        true
     }
 }
 
@@ -128,5 +150,11 @@ mod tests {
         assert!(cache.get(&key(1)).is_none());
         let other = Key { query: 2, ..key(0) };
         assert!(cache.get(&other).is_none());
+
+        cache.drop_unused();
+        assert!(cache.get(&key(0)).is_some());
+        cache.drop_unused();
+        assert!(cache.get(&key(0)).is_some() && cache.get(&key(32)).is_none());
+        assert_eq!(cache.kept.lock().bytes, 128);
     }
 }

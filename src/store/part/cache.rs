@@ -42,6 +42,8 @@ struct Inner {
     tables: usize,
     bytes: u64,
     now: u64,
+    /// Uses when it was last asked what is unused.
+    looked_at: u64,
 }
 
 pub struct PartCache {
@@ -99,6 +101,16 @@ impl PartCache {
         let bytes = opened.index_files().map(|file| file.bytes).sum();
         self.put(part, Piece::Index, Value::Index(index.clone()), bytes);
         Ok(index)
+    }
+
+    /// Drops what was not used since this was called last.
+    pub fn drop_unused(&self) {
+        let mut inner = self.inner.lock();
+        let before = inner.looked_at;
+        let unused = inner.held.iter().filter(|(_, held)| held.used <= before);
+        let unused: Vec<(u64, Piece)> = unused.map(|(key, _)| *key).collect();
+        unused.into_iter().for_each(|key| inner.remove(key));
+        inner.looked_at = inner.now;
     }
 
     pub fn forget(&self, id: u64) {

@@ -5,15 +5,16 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use tantivy::directory::OwnedBytes;
 
 use super::dictionary::Terms;
 use super::index::{PartIndex, TermField};
+use super::runs::{RunAt, RunIndex};
 use super::table::{BlockRow, IndexFile, Table};
 use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, OLDEST_VERSION, VERSION, part_name};
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{StreamId, TimeRange, Timestamp};
 use crate::store::block::{BlockBuf, Wanted, is_sound};
 use crate::store::error::StoreError;
 use crate::store::files::{Files, ReadFile};
@@ -110,6 +111,8 @@ pub struct Opened {
     path: PathBuf,
     pub table: Table,
     pub disk_bytes: u64,
+    /// Made when it is first asked for.
+    runs: OnceLock<RunIndex>,
 }
 
 impl Opened {
@@ -134,6 +137,11 @@ impl Opened {
             }
         }
         Opened::of(Box::new(Memory(bytes)), Path::new("memory"))
+    }
+
+    /// The number of a stream in the table and where its rows lie, in the order of time.
+    pub fn runs_of(&self, id: StreamId) -> Option<(u32, &[RunAt])> {
+        self.runs.get_or_init(|| RunIndex::of(&self.table)).get(&self.table, id)
     }
 
     fn of(file: Box<dyn ReadFile>, path: &Path) -> Result<Opened, StoreError> {
@@ -178,7 +186,7 @@ impl Opened {
             .ok()
             .and_then(|table| Table::decode(&table, magic[7]))
             .ok_or_else(|| damaged("table"))?;
-        Ok(Opened { file, path: path.to_owned(), table, disk_bytes })
+        Ok(Opened { file, path: path.to_owned(), table, disk_bytes, runs: OnceLock::new() })
     }
 
     pub(super) fn damaged(&self, what: impl Into<String>) -> StoreError {

@@ -11,6 +11,7 @@ mod dictionary;
 mod file;
 mod index;
 mod prune;
+mod runs;
 mod table;
 mod writer;
 
@@ -19,6 +20,7 @@ pub use cursor::Cursor;
 pub use dictionary::{BlockSet, BlockTerms};
 pub use file::{Opened, Part, PartFile};
 pub use prune::Clauses;
+pub use runs::RunAt;
 pub use table::{BlockRow, RunRow, StreamRow, Table};
 pub use writer::{About, PartWriter, StoredBlock};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::{Labels, StreamId, Timestamp};
+use crate::model::{Labels, Timestamp};
 use crate::store::filter;
 use crate::store::read::StreamMeta;
 use crate::store::tokens::Sealed;
@@ -292,11 +292,6 @@ impl Table {
             })
             .sum();
         streams + blocks
-    }
-
-    pub fn stream_at(&self, id: StreamId) -> Option<u32> {
-        let at = self.streams.iter().position(|stream| stream.meta.id == id)?;
-        u32::try_from(at).ok()
     }
 }
 

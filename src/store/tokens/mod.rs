@@ -52,9 +52,22 @@ pub(crate) fn classes_of(text: &[u8]) -> u8 {
     text.iter().fold(0, |all, byte| all | class(*byte))
 }
 
-/// The longest run of bytes of the given classes.
-pub(crate) fn longest_run(text: &[u8], of: u8) -> usize {
-    runs(text, of).map(<[u8]>::len).max().unwrap_or_default()
+/// The longest run of bytes of the given classes, if it is longer than `than`.
+fn longer_run(text: &[u8], of: u8, than: usize) -> Option<usize> {
+    let is_inside = |byte: &u8| class(*byte) & of != 0;
+    let mut longest = than;
+    // A longer run that holds none of the places looked at before reaches to `at`.
+    let mut at = than;
+    while let Some(byte) = text.get(at) {
+        if is_inside(byte) {
+            let before = text[..at].iter().rev().take_while(|byte| is_inside(byte)).count();
+            let after = text[at..].iter().take_while(|byte| is_inside(byte)).count();
+            longest = longest.max(before + after);
+            at += after;
+        }
+        at += longest + 1;
+    }
+    (longest > than).then_some(longest)
 }
 
 pub(crate) fn runs(text: &[u8], of: u8) -> impl Iterator<Item = &[u8]> {
@@ -64,6 +77,9 @@ pub(crate) fn runs(text: &[u8], of: u8) -> impl Iterator<Item = &[u8]> {
 /// What a filter is asked with. The case is folded, so that one filter serves both kinds of
 /// search; part of the format.
 pub(crate) fn filter_hash(token: &[u8]) -> u64 {
+    if !token.iter().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
+        return xxhash_rust::xxh3::xxh3_64(token);
+    }
     let mut folded = [0; INDEXED_BYTES_MAX];
     match folded.get_mut(..token.len()) {
         Some(folded) => {
@@ -102,27 +118,23 @@ pub struct Sealed {
 
 impl Sealed {
     pub(crate) fn note(&mut self, token: &[u8], classes: u8) {
-        let longest = |of: u8| u16::try_from(longest_run(token, of)).unwrap_or(u16::MAX);
+        // Only what raises a maximum is looked for, and most of the token is passed over.
+        let raise = |most: &mut u16, of: u8| {
+            if let Some(longer) = longer_run(token, of, usize::from(*most)) {
+                *most = u16::try_from(longer).unwrap_or(u16::MAX);
+            }
+        };
         let bytes = saturated(token);
         if classes & !DIGIT == 0 {
             self.digits = self.digits.max(bytes);
         } else if classes & !(DIGIT | HEX) == 0 {
             self.hex = self.hex.max(bytes);
-            // Only where they can raise the maximum are runs looked for.
-            if bytes > self.digits_in_hex {
-                self.digits_in_hex = self.digits_in_hex.max(longest(DIGIT));
-            }
-            if bytes > self.letters_in_hex {
-                self.letters_in_hex = self.letters_in_hex.max(longest(HEX));
-            }
+            raise(&mut self.digits_in_hex, DIGIT);
+            raise(&mut self.letters_in_hex, HEX);
         } else {
             self.mixed = self.mixed.max(bytes);
-            if bytes > self.digits_in_mixed {
-                self.digits_in_mixed = self.digits_in_mixed.max(longest(DIGIT));
-            }
-            if bytes > self.hex_in_mixed {
-                self.hex_in_mixed = self.hex_in_mixed.max(longest(DIGIT | HEX));
-            }
+            raise(&mut self.digits_in_mixed, DIGIT);
+            raise(&mut self.hex_in_mixed, DIGIT | HEX);
             self.wide |= classes & WIDE != 0;
         }
     }

@@ -1,11 +1,15 @@
 //! The distinct tokens of a block, and how often: once or more.
 
 use super::INDEXED_BYTES_MAX;
+use crate::store::short::same;
 use super::{CLASS, HEX, LETTER, RUN_BYTES_MIN, Sealed, filter_hash, is_filtered, runs};
 
 /// Bytes behind the text that may be read (never used) so that short tokens are loaded whole.
 pub const PADDING: usize = 16;
 const SLOTS_MIN: usize = 1 << 12;
+/// Among values that hardly repeat, tokens with a digit that are this long are ids: whether one
+/// of them does repeat is not asked.
+const ID_BYTES_MIN: usize = 12;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
@@ -17,11 +21,19 @@ struct Slot {
     many: bool,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Id {
+    at: u32,
+    bytes: u32,
+    classes: u8,
+}
+
 /// An open table of tokens that points into the text of the block. Reused from block to block.
 #[derive(Debug, Default)]
 pub struct TokenSet {
     slots: Vec<Slot>,
     used: usize,
+    ids: Vec<Id>,
     filtered: Vec<u64>,
     run: Vec<u8>,
 }
@@ -72,6 +84,7 @@ impl TokenSet {
     pub fn clear(&mut self) {
         self.slots.fill(Slot::default());
         self.used = 0;
+        self.ids.clear();
         if self.slots.is_empty() {
             self.slots.resize(SLOTS_MIN, Slot::default());
         }
@@ -81,6 +94,31 @@ impl TokenSet {
     /// place may lie inside a token. `many` says that each of them occurs more than once.
     #[inline]
     pub fn add_text(&mut self, text: &[u8], from: usize, to: usize, many: bool) {
+        self.add_tokens(text, from, to, |set, at, bytes, classes| {
+            set.add(text, at, bytes, classes, many);
+        });
+    }
+
+    /// The same for a value that hardly any other row has.
+    #[inline]
+    pub fn add_rare(&mut self, text: &[u8], from: usize, to: usize) {
+        self.add_tokens(text, from, to, |set, at, bytes, classes| {
+            if bytes >= ID_BYTES_MIN && is_filtered(classes, bytes) {
+                set.ids.push(Id { at: at as u32, bytes: bytes as u32, classes });
+            } else {
+                set.add(text, at, bytes, classes, false);
+            }
+        });
+    }
+
+    #[inline]
+    fn add_tokens(
+        &mut self,
+        text: &[u8],
+        from: usize,
+        to: usize,
+        add: impl Fn(&mut TokenSet, usize, usize, u8),
+    ) {
         let mut at = from;
         while at < to {
             let mut classes = CLASS[text[at] as usize];
@@ -99,7 +137,7 @@ impl TokenSet {
                 classes |= class;
                 at += 1;
             }
-            self.add(text, start, at - start, classes, many);
+            add(self, start, at - start, classes);
             at += 1;
         }
     }
@@ -121,7 +159,7 @@ impl TokenSet {
             }
             if slot.hash == hash && slot.bytes as usize == bytes {
                 let other = slot.at as usize;
-                if text[other..other + bytes] == text[at..at + bytes] {
+                if same(&text[other..other + bytes], &text[at..at + bytes]) {
                     slot.many = true;
                     return;
                 }
@@ -154,16 +192,21 @@ impl TokenSet {
     ) -> Split<'a> {
         self.filtered.clear();
         let mut sealed = Sealed::default();
-        for slot in self.slots.iter().filter(|slot| slot.hash != 0) {
+        let of_slots = self.slots.iter().filter(|slot| slot.hash != 0).filter_map(|slot| {
             let token = &text[slot.at as usize..(slot.at + slot.bytes) as usize];
             let indexable = token.len() <= INDEXED_BYTES_MAX;
             if indexable && (slot.many || !is_filtered(slot.classes, token.len())) {
                 indexed(token);
-                continue;
+                return None;
             }
+            Some((token, slot.classes))
+        });
+        let ids = self.ids.iter();
+        let ids = ids.map(|id| (&text[id.at as usize..(id.at + id.bytes) as usize], id.classes));
+        for (token, classes) in of_slots.chain(ids) {
             self.filtered.push(filter_hash(token));
-            sealed.note(token, slot.classes);
-            if slot.classes & !(super::DIGIT | HEX) == 0 {
+            sealed.note(token, classes);
+            if classes & !(super::DIGIT | HEX) == 0 {
                 continue;
             }
             for run in runs(token, HEX | LETTER).filter(|run| run.len() >= RUN_BYTES_MIN) {

@@ -36,16 +36,14 @@ impl ColumnWriter {
         &mut self,
         out: &mut Vec<u8>,
         text: &[u8],
-        values: impl Iterator<Item = Span> + Clone,
-        value: impl Fn(usize) -> Span,
-        rows: usize,
+        values: &[Span],
     ) -> bool {
-        self.is_distinct = self.distinct.fill(text, values.clone());
+        self.is_distinct = self.distinct.fill(text, values);
         let dictionary_bytes = self.is_distinct.then(|| self.dictionary_bytes());
         if self.is_distinct && self.distinct.firsts.len() <= FEW {
             return self.put_dictionary(out, text);
         }
-        if let Some(tag) = self.parse_numbers(text, values.clone()) {
+        if let Some(tag) = self.parse_numbers(text, values) {
             if dictionary_bytes.is_none_or(|bytes| ints_bytes(&self.numbers) <= bytes) {
                 out.extend_from_slice(&tag);
                 put_ints(out, &self.numbers);
@@ -53,8 +51,8 @@ impl ColumnWriter {
             }
             return self.put_dictionary(out, text);
         }
-        let bytes_of = |row: usize| value(row).of(text);
-        if let Some(template) = Template::of(rows, bytes_of)
+        let bytes_of = |row: usize| values.get(row).map_or(&[][..], |span| span.of(text));
+        if let Some(template) = Template::of(values.len(), bytes_of)
             && dictionary_bytes.is_none_or(|bytes| template.bytes() < bytes)
         {
             out.push(TEMPLATE);
@@ -100,14 +98,9 @@ impl ColumnWriter {
     }
 
     /// All values as numbers, and how the column begins then.
-    fn parse_numbers(
-        &mut self,
-        text: &[u8],
-        values: impl Iterator<Item = Span>,
-    ) -> Option<Vec<u8>> {
+    fn parse_numbers(&mut self, text: &[u8], values: &[Span]) -> Option<Vec<u8>> {
         self.numbers.clear();
-        let mut values = values.peekable();
-        let first = values.peek()?.of(text);
+        let first = values.first()?.of(text);
         if canonical(first).is_some() {
             for span in values {
                 self.numbers.push(canonical(span.of(text))?);
@@ -129,12 +122,12 @@ impl ColumnWriter {
 pub(super) fn put_texts(
     out: &mut Vec<u8>,
     text: &[u8],
-    values: impl Iterator<Item = Span> + Clone,
+    values: &[Span],
     lengths: &mut Vec<i64>,
 ) {
     out.push(TEXTS);
     lengths.clear();
-    lengths.extend(values.clone().map(|span| i64::from(span.to - span.from)));
+    lengths.extend(values.iter().map(|span| i64::from(span.to - span.from)));
     put_ints(out, lengths);
-    values.for_each(|span| out.extend_from_slice(span.of(text)));
+    values.iter().for_each(|span| out.extend_from_slice(span.of(text)));
 }

@@ -1,6 +1,7 @@
 //! Numbers the distinct values of a column, as long as they are worth it.
 
 use super::scan::Span;
+use crate::store::short::same;
 
 const SLOTS_MIN: usize = 64;
 /// Codes are 16 bits wide.
@@ -53,7 +54,7 @@ fn hash(text: &[u8]) -> u32 {
 
 impl Distinct {
     /// Numbers the values; `false` when there are too many.
-    pub fn fill(&mut self, text: &[u8], values: impl Iterator<Item = Span>) -> bool {
+    pub fn fill(&mut self, text: &[u8], values: &[Span]) -> bool {
         self.slots.clear();
         self.slots.resize(SLOTS_MIN, FREE);
         self.firsts.clear();
@@ -62,9 +63,9 @@ impl Distinct {
         self.changes = 0;
         let mut look_at = LOOK_AFTER;
         let (mut last, mut last_value): (u16, &[u8]) = (0, &[]);
-        for (row, span) in values.enumerate() {
+        for (row, span) in values.iter().enumerate() {
             let value = span.of(text);
-            if row > 0 && value == last_value {
+            if row > 0 && same(value, last_value) {
                 if let Some(count) = self.counts.get_mut(usize::from(last)) {
                     *count += 1;
                 }
@@ -78,7 +79,7 @@ impl Distinct {
                 }
                 look_at *= 4;
             }
-            let Some(code) = self.code(text, value, span) else { return false };
+            let Some(code) = self.code(text, value, *span) else { return false };
             self.codes.push(code);
             (last, last_value) = (code, value);
         }
@@ -107,7 +108,7 @@ impl Distinct {
             }
             if slot.0 == hash {
                 let code = slot.1;
-                if self.firsts.get(code as usize)?.of(text) == value {
+                if same(self.firsts.get(code as usize)?.of(text), value) {
                     *self.counts.get_mut(code as usize)? += 1;
                     return Some(code as u16);
                 }

@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::scan::{self, Holes, Span};
 use crate::store::read::{Format, HoleKind, WHOLE};
+use crate::store::short::strip;
 use crate::store::tokens::class;
 use crate::store::varint::put;
 
@@ -62,7 +63,7 @@ impl Found {
                 tried.piece = piece_at;
                 tried.prefix = self.prefixes.get(piece_at).copied().unwrap_or_default();
             }
-            if !line.get(start..).unwrap_or_default().starts_with(piece) {
+            if line.get(start..).and_then(|rest| strip(rest, piece)).is_none() {
                 return false;
             }
             let at = start + piece.len();

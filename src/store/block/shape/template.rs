@@ -3,6 +3,7 @@
 
 use super::field::{DECIMAL_MAX, Field, HEX_MAX, is_lower_hex, is_upper_hex};
 use super::ints::{ints_bytes, pick_int, put_ints, read_ints};
+use crate::store::short::{same, strip};
 use crate::store::varint::{Reader, put, put_bytes};
 
 /// Values looked at before a form is decided on.
@@ -162,13 +163,14 @@ fn take(
     numbers: &mut [i64; FIELDS_MAX],
 ) -> Option<()> {
     let mut rest = value;
-    for ((literal, field), number) in literals.iter().zip(fields).zip(numbers) {
-        rest = rest.strip_prefix(literal.as_ref())?;
-        let (parsed, after) = field.take(rest)?;
-        *number = parsed;
+    let (last, before) = literals.split_last()?;
+    for (at, literal) in before.iter().enumerate() {
+        rest = strip(rest, literal.as_ref())?;
+        let (parsed, after) = fields.get(at)?.take(rest)?;
+        *numbers.get_mut(at)? = parsed;
         rest = after;
     }
-    (rest == literals.last()?.as_ref()).then_some(())
+    same(rest, last.as_ref()).then_some(())
 }
 
 /// Hours, minutes, seconds and perhaps parts of a second that follow each other in a form: as one

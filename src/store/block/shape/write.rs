@@ -30,6 +30,7 @@ pub(in crate::store::block) struct ShapeWriter {
     data: Vec<u8>,
     directory: Vec<u8>,
     lengths: Vec<i64>,
+    values: Vec<Span>,
 }
 
 impl ShapeWriter {
@@ -50,6 +51,7 @@ impl ShapeWriter {
         self.finder.find(text, lengths);
 
         let finder = std::mem::take(&mut self.finder);
+        let mut values = std::mem::take(&mut self.values);
         for shape in &finder.shapes {
             let holes = shape.holes();
             let of_first = shape.spans.get(..holes).unwrap_or_default();
@@ -60,13 +62,11 @@ impl ShapeWriter {
             }
             tokens.add_text(text, from as usize, shape.first.to as usize, shape.rows > 1);
             for hole in 0..holes {
-                let value = |row: usize| {
-                    shape.spans.get(row * holes + hole).copied().unwrap_or(Span::new(0, 0))
-                };
-                let values = shape.spans.iter().skip(hole).step_by(holes).copied();
+                // Side by side, since they are gone over several times.
+                values.clear();
+                values.extend(shape.spans.iter().skip(hole).step_by(holes));
                 self.column.clear();
-                let compress =
-                    self.columns.put(&mut self.column, text, values.clone(), value, shape.rows);
+                let compress = self.columns.put(&mut self.column, text, &values);
                 self.add_column(packer, compress)?;
                 if self.columns.is_distinct {
                     let distinct = &self.columns.distinct;
@@ -74,8 +74,8 @@ impl ShapeWriter {
                         tokens.add_text(text, span.from as usize, span.to as usize, *count > 1);
                     }
                 } else {
-                    for span in values {
-                        tokens.add_text(text, span.from as usize, span.to as usize, false);
+                    for span in &values {
+                        tokens.add_rare(text, span.from as usize, span.to as usize);
                     }
                 }
             }
@@ -94,7 +94,7 @@ impl ShapeWriter {
         }
         self.column.clear();
         if !whole.is_empty() {
-            put_texts(&mut self.column, text, whole.iter().copied(), &mut self.lengths);
+            put_texts(&mut self.column, text, &whole, &mut self.lengths);
         }
         self.add_column(packer, true)?;
 
@@ -121,6 +121,7 @@ impl ShapeWriter {
         };
         parts.put(&mut self.directory);
         self.finder = finder;
+        self.values = values;
         let section = packer.put(out, &self.directory)?;
         out.extend_from_slice(&self.data);
         Ok(section)
