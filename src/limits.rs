@@ -48,8 +48,9 @@ pub const QUERY_POINTS_MAX: i64 = 11_000;
 /// or points in memory at once (32 bytes each): the wall against queries that would take all
 /// memory. The limit on series in an answer is the user's.
 pub const QUERY_SERIES_MAX: usize = 1_000_000;
-pub const QUERY_SERIES_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
+/// What all queries may hold at once where nobody says how much memory there is.
+pub const QUERY_MEMORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// What range aggregations found in sealed parts, kept for the next refresh of a dashboard.
 pub const QUERY_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Patterns of sealed parts, kept for the next refresh.

@@ -153,8 +153,9 @@ mod tests {
             tenant: &str,
             matchers: &[Matcher],
             range: TimeRange,
+            cancel: &Cancel,
         ) -> Result<Vec<StreamStats>, ReadError> {
-            self.0.streams(tenant, matchers, range)
+            self.0.streams(tenant, matchers, range, cancel)
         }
 
         fn scan(

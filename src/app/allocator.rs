@@ -1,6 +1,11 @@
 //! How the memory allocator gives memory back. A log server works in bursts: what a burst took
 //! is not to stay for hours.
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+const RELEASE_EVERY: Duration = Duration::from_secs(10);
+
 /// Milliseconds that freed memory is kept for the next use, before it goes back to the system;
 /// arenas wait ten times as long. The allocator's own value keeps it ten seconds, in which a burst of
 /// pushes takes a third more.
@@ -27,5 +32,17 @@ pub fn release() {
     // SAFETY: no pointers are involved.
     unsafe {
         libmimalloc_sys::mi_collect(true);
+    }
+}
+
+/// For a thread that rests often and briefly.
+pub fn release_now_and_then() {
+    thread_local! {
+        static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    let now = Instant::now();
+    if LAST.get().is_none_or(|last| now.duration_since(last) >= RELEASE_EVERY) {
+        LAST.set(Some(now));
+        release();
     }
 }

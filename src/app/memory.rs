@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::limits::QUERIES_AT_ONCE_MAX;
+use crate::limits::{QUERIES_AT_ONCE_MAX, QUERY_CACHE_BYTES_MAX};
+use crate::query::Engine;
 use crate::store::Thresholds;
+use crate::store::read::LogRead;
 
 const MIB: u64 = 1 << 20;
 /// What is used where there is plenty: more makes larger parts, which few need.
@@ -13,6 +16,8 @@ const BUDGET_DEFAULT_MAX: u64 = 256 * MIB;
 const BUDGET_MIN: u64 = 32 * MIB;
 /// What one query is reckoned to need.
 const QUERY_BYTES: u64 = 32 * MIB;
+/// With less hardly any query would be answered.
+const QUERIES_BYTES_MIN: u64 = 64 * MIB;
 /// Control groups above this have no limit: version 1 writes the largest page-aligned number.
 const NO_LIMIT: u64 = 1 << 60;
 
@@ -101,6 +106,14 @@ impl Budget {
             queries_at_once: queries.clamp(2, QUERIES_AT_ONCE_MAX),
             push_bytes_max: usize::try_from(bytes / 4).unwrap_or(usize::MAX),
         }
+    }
+
+    /// Queries may hold about as much as everything else, their caches an eighth of that.
+    pub fn engine(&self, reader: Arc<dyn LogRead>) -> Engine {
+        let cache_bytes = usize::try_from(self.bytes / 8).unwrap_or(usize::MAX);
+        Engine::new(reader)
+            .with_memory_bytes(self.bytes.max(QUERIES_BYTES_MIN))
+            .with_cache_bytes(cache_bytes.min(QUERY_CACHE_BYTES_MAX))
     }
 
     pub fn thresholds(&self) -> Thresholds {

@@ -108,5 +108,6 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .max_blocking_threads(64)
         .enable_all()
         .thread_name("stockade")
+        .on_thread_park(allocator::release_now_and_then)
         .build()?)
 }

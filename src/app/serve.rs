@@ -128,7 +128,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     let store = open_store(&data_dir, &loaded, &clock, &metrics, &budget, progress).await?;
     let limits = Arc::new(ArcSwap::new(rules.limits.clone()));
     let rules = Arc::new(ArcSwap::from_pointee(rules));
-    let engine = Engine::new(store.clone());
+    let engine = budget.engine(store.clone());
     let external_url = loaded
         .config
         .server
@@ -239,6 +239,7 @@ async fn open_store(
     let mut options = StoreOptions::new(data_dir, clock.clone(), metrics);
     options.thresholds = budget.thresholds();
     options.progress = progress;
+    options.idle = allocator::release;
     options.retention = retention(loaded).map_err(|faults| Exit::Usage(join(&faults)))?;
     options.language = Arc::new(LogqlDeletes);
     options.delete_cancel_period = loaded.config.retention.delete_request_cancel_period.duration();

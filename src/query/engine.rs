@@ -17,6 +17,7 @@ use super::run::context::Context;
 use super::run::eval;
 use super::run::grid::Grid;
 use super::run::log::{self, Direction};
+use super::run::memory::{Memory, MemoryPool};
 use super::run::vectors::{Value, Vectors};
 use super::syntax::Expr;
 use super::syntax::ast::{LogExpr, MetricExpr};
@@ -93,6 +94,7 @@ pub struct Engine {
     pub(super) reader: Arc<dyn LogRead>,
     cache: Option<Arc<ResultCache>>,
     pub(super) patterns: Arc<ResultCache<Miner>>,
+    memory: Arc<MemoryPool>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -105,7 +107,9 @@ impl Engine {
     pub fn new(reader: Arc<dyn LogRead>) -> Self {
         let reader = Arc::new(Tenants(reader));
         let patterns = Arc::new(ResultCache::new(limits::PATTERN_CACHE_BYTES_MAX));
-        Engine { reader, cache: None, patterns }.with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
+        let memory = MemoryPool::new(limits::QUERY_MEMORY_BYTES_MAX);
+        Engine { reader, cache: None, patterns, memory }
+            .with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
     }
 
     /// Drops results that no query has used since this was called last.
@@ -118,6 +122,12 @@ impl Engine {
     pub fn with_cache_bytes(self, bytes_max: usize) -> Self {
         let cache = (bytes_max > 0).then(|| Arc::new(ResultCache::new(bytes_max)));
         Engine { cache, ..self }
+    }
+
+    /// How much memory all queries together may take, and one of them half of it.
+    #[must_use]
+    pub fn with_memory_bytes(self, bytes_max: u64) -> Self {
+        Engine { memory: MemoryPool::new(bytes_max), ..self }
     }
 
     pub fn range(
@@ -178,6 +188,7 @@ impl Engine {
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
             bytes_max: context.limits.bytes_max,
             cache: self.cache.clone().filter(|_| context.limits.cache_results),
+            memory: Memory::of(&self.memory),
             stats: QueryStats::default(),
         }
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::model::{Labels, Matcher, TimeRange, Timestamp};
 use crate::store::read::{
-    Flow, ForkedSink, LogRead, ReadError, RowSink, Rows, ScanRequest, ScanStats, StreamMeta,
-    StreamStats,
+    Cancel, Flow, ForkedSink, LogRead, ReadError, RowSink, Rows, ScanRequest, ScanStats,
+    StreamMeta, StreamStats,
 };
 
 /// Between the names of tenants; no name of one tenant holds it.
@@ -46,14 +46,15 @@ impl LogRead for Tenants {
         tenant: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &Cancel,
     ) -> Result<Vec<StreamStats>, ReadError> {
         if !tenant.contains(SEPARATOR) {
-            return self.0.streams(tenant, matchers, range);
+            return self.0.streams(tenant, matchers, range, cancel);
         }
         let (tenants, matchers) = chosen(tenant, matchers);
         let mut found = Vec::new();
         for tenant in tenants {
-            let mut streams = self.0.streams(tenant, &matchers, range)?;
+            let mut streams = self.0.streams(tenant, &matchers, range, cancel)?;
             for stats in &mut streams {
                 stats.stream.labels = named(&stats.stream.labels, tenant);
             }

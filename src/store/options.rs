@@ -144,7 +144,13 @@ pub struct StoreOptions {
     pub delete_cancel_period: Duration,
     /// Told how far `open` has come.
     pub progress: Arc<OpenProgress>,
+    /// Called on a thread of the store that has worked and has nothing to do for `IDLE_AFTER`:
+    /// allocators keep memory by thread.
+    pub idle: fn(),
 }
+
+/// How long a thread waits for more before it counts as idle.
+pub(super) const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 impl StoreOptions {
     /// The real disk and the default thresholds.
@@ -159,6 +165,7 @@ impl StoreOptions {
             language: Arc::new(NoLanguage),
             delete_cancel_period: Duration::from_secs(24 * 3600),
             progress: Arc::default(),
+            idle: || {},
         }
     }
 }

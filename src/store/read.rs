@@ -53,6 +53,10 @@ impl Cancel {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    pub fn check(&self) -> Result<(), ReadError> {
+        if self.is_cancelled() { Err(ReadError::Cancelled) } else { Ok(()) }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -356,6 +360,7 @@ pub trait LogRead: Send + Sync + 'static {
         tenant: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &Cancel,
     ) -> Result<Vec<StreamStats>, ReadError>;
 
     fn scan(&self, request: &ScanRequest, sink: &mut dyn RowSink) -> Result<ScanStats, ReadError>;
@@ -428,6 +433,7 @@ impl LogRead for MemoryLogs {
         tenant: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        _cancel: &Cancel,
     ) -> Result<Vec<StreamStats>, ReadError> {
         let mut found: Vec<StreamStats> = self
             .matching(tenant, matchers)

@@ -20,7 +20,8 @@ use self::plan::{Asked, PartPlan};
 use super::deletes::Active;
 use super::part::Part;
 use super::read::{
-    Flow, LogRead, Order, ReadError, RowSink, ScanRequest, ScanStats, StreamMeta, StreamStats,
+    Cancel, Flow, LogRead, Order, ReadError, RowSink, ScanRequest, ScanStats, StreamMeta,
+    StreamStats,
 };
 use super::state::HeadUnit;
 use super::store::{Shared, Store};
@@ -145,8 +146,9 @@ impl LogRead for Store {
         tenant: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &Cancel,
     ) -> Result<Vec<StreamStats>, ReadError> {
-        streams::streams(&self.shared, tenant, matchers, range)
+        streams::streams(&self.shared, tenant, matchers, range, cancel)
     }
 
     fn scan(&self, request: &ScanRequest, sink: &mut dyn RowSink) -> Result<ScanStats, ReadError> {

@@ -16,6 +16,7 @@ use super::compact::relieve;
 use super::error::StoreError;
 use super::head::StreamRows;
 use super::manifest::PartInfo;
+use super::options::IDLE_AFTER;
 use super::part::{About, Part, PartWriter, part_name};
 use super::state::HeadUnit;
 use super::store::Shared;
@@ -30,7 +31,7 @@ const DAYS_MAX: usize = 16;
 /// A smaller share of a head is not sealed before its time.
 const IDLE_SHARE: u64 = 4;
 /// How often the age of the head is looked at.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = IDLE_AFTER;
 
 #[derive(Debug, Default)]
 struct Signals {
@@ -75,10 +76,12 @@ pub(super) fn day_name(ts: Timestamp) -> String {
 }
 
 pub(super) fn run(shared: &Shared) {
+    let mut worked = false;
     while !shared.closing.load(Ordering::Relaxed) {
         let oldest = shared.state.read().sealing.first().cloned();
         let failed = match oldest {
             Some(unit) => {
+                worked = true;
                 // Merging that fails must not keep heads from being sealed.
                 if catch_unwind(AssertUnwindSafe(|| relieve(shared))).is_err() {
                     tracing::error!("merging parts panicked; sealing goes on");
@@ -96,13 +99,17 @@ pub(super) fn run(shared: &Shared) {
         let more = !failed && !shared.state.read().sealing.is_empty();
         if !more {
             let mut signals = shared.sealer.signals.lock();
+            let mut idle = false;
             if failed {
                 shared.sealer.wake.wait_for(&mut signals, shared.options.thresholds.seal_retry);
             } else if !signals.woken {
-                shared.sealer.wake.wait_for(&mut signals, TICK);
+                idle = shared.sealer.wake.wait_for(&mut signals, TICK).timed_out();
             }
             signals.woken = false;
             drop(signals);
+            if idle && std::mem::take(&mut worked) {
+                (shared.options.idle)();
+            }
             freeze_when_old(shared);
         }
     }

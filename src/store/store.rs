@@ -246,8 +246,8 @@ impl Store {
             parts: Arc::new(recovered.parts),
             hidden: deletes::at_start(&recovered.deletes, &options),
         };
-        let (pool, threads) =
-            Pool::start(options.thresholds.scan_workers).map_err(StoreError::io(&folder))?;
+        let (pool, threads) = Pool::start(options.thresholds.scan_workers, options.idle)
+            .map_err(StoreError::io(&folder))?;
         let shared = Arc::new(Shared {
             files,
             state: RwLock::new(state),
@@ -374,6 +374,7 @@ impl Store {
     /// Drops what was read of parts and not used since this was called last.
     pub fn drop_unused(&self) {
         self.shared.cache.drop_unused();
+        self.shared.pool.drop_unused();
     }
 
     /// Takes no more batches, writes those that wait, and stops the threads. Entries of the

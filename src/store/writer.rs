@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::error::AppendError;
+use super::options::IDLE_AFTER;
 use super::repeats::Repeats;
 use super::state::HeadUnit;
 use super::store::Shared;
@@ -78,14 +79,21 @@ impl Queue {
         self.waiting.lock().bytes
     }
 
-    /// Waits for jobs; `None` once the queue is closed and empty.
-    fn take(&self) -> Option<VecDeque<Job>> {
+    /// Waits for jobs, and calls `idle` once when it has to wait for long; `None` once the queue
+    /// is closed and empty.
+    fn take(&self, idle: fn()) -> Option<VecDeque<Job>> {
         let mut waiting = self.waiting.lock();
+        let mut told = false;
         while waiting.jobs.is_empty() {
             if waiting.closed {
                 return None;
             }
-            self.changed.wait(&mut waiting);
+            if told {
+                self.changed.wait(&mut waiting);
+            } else if self.changed.wait_for(&mut waiting, IDLE_AFTER).timed_out() {
+                told = true;
+                MutexGuard::unlocked(&mut waiting, idle);
+            }
         }
         Some(std::mem::take(&mut waiting.jobs))
     }
@@ -131,7 +139,7 @@ impl Writer {
             }
         }
         let _at_end = AtEnd(self.shared.clone());
-        while let Some(jobs) = self.shared.queue.take() {
+        while let Some(jobs) = self.shared.queue.take(self.shared.options.idle) {
             let mut group = Vec::new();
             for job in jobs {
                 match job {

@@ -35,7 +35,7 @@ impl Engine {
         context: &QueryContext,
     ) -> Result<Vec<StreamStats>, QueryError> {
         self.running(context).check()?;
-        Ok(self.reader.streams(&context.tenant, matchers, range)?)
+        Ok(self.reader.streams(&context.tenant, matchers, range, &context.cancel)?)
     }
 
     /// Names of the stream labels, sorted.

@@ -8,6 +8,7 @@ use crate::query::result::QueryStats;
 use crate::store::read::{Cancel, LogRead, RowSink, ScanRequest};
 
 use super::cache::ResultCache;
+use super::memory::Memory;
 
 /// A running query: where it reads, until when, and what it has cost so far.
 pub struct Context<'a> {
@@ -19,6 +20,7 @@ pub struct Context<'a> {
     pub bytes_max: u64,
     /// Results of sealed parts, if they are kept.
     pub cache: Option<Arc<ResultCache>>,
+    pub memory: Arc<Memory>,
     pub stats: QueryStats,
 }
 

@@ -19,6 +19,7 @@ use crate::store::read::{
 
 use super::context::Context;
 use super::extract::Metadata;
+use super::memory::Memory;
 use super::placed::{Place, Placed};
 
 /// Which end of the time range is wanted.
@@ -58,10 +59,15 @@ pub fn evaluate(
     };
     let plan = Plan::lines(&log.stages).map_err(QueryError::Invalid)?;
     let bound = Arc::new(AtomicI64::new(i64::MAX));
-    let mut sink = Newest::new(&pipeline, &plan, limit, direction, context.deadline, &bound);
+    let memory = &context.memory;
+    let mut sink =
+        Newest::new(&pipeline, &plan, limit, direction, context.deadline, &bound, memory);
     let scanned = context.scan(&request, &mut sink);
     if sink.late {
         return Err(QueryError::Timeout { limit_ms: context.timeout_ms });
+    }
+    if let Some(failure) = sink.failure.take() {
+        return Err(failure);
     }
     scanned?;
     context.stats.rows_matched += sink.matched;
@@ -123,6 +129,15 @@ struct Newest {
     matched: u64,
     deadline: Option<Instant>,
     late: bool,
+    memory: Arc<Memory>,
+    failure: Option<QueryError>,
+}
+
+/// What a line in an answer takes, about.
+fn bytes_of(row: &LogRow) -> i64 {
+    let pairs = row.metadata.iter().chain(row.parsed.iter());
+    let pairs: usize = pairs.map(|(name, value)| name.len() + value.len() + 48).sum();
+    i64::try_from(row.line.len() + pairs + 160).unwrap_or(i64::MAX)
 }
 
 /// For `Place`.
@@ -144,6 +159,7 @@ impl Newest {
         direction: Direction,
         deadline: Option<Instant>,
         bound: &Arc<AtomicI64>,
+        memory: &Arc<Memory>,
     ) -> Self {
         Newest {
             pipeline: pipeline.clone(),
@@ -162,6 +178,8 @@ impl Newest {
             matched: 0,
             deadline,
             late: false,
+            memory: Arc::clone(memory),
+            failure: None,
         }
     }
 
@@ -178,8 +196,14 @@ impl Newest {
     }
 
     fn keep(&mut self, line: Placed<LogRow>) {
-        if self.heap.len() >= self.limit {
-            self.heap.pop();
+        let mut bytes = bytes_of(&line.row);
+        if self.heap.len() >= self.limit
+            && let Some(gone) = self.heap.pop()
+        {
+            bytes -= bytes_of(&gone.row);
+        }
+        if let Err(error) = self.memory.take(bytes) {
+            self.failure.get_or_insert(error);
         }
         self.heap.push(line);
         if self.heap.len() >= self.limit
@@ -325,14 +349,17 @@ impl RowSink for Newest {
                 break;
             }
             self.row(rows, shaped, at, place)?;
+            if self.failure.is_some() {
+                return Ok(Flow::Stop);
+            }
         }
         Ok(if self.limit == 0 { Flow::Stop } else { Flow::Continue })
     }
 
     fn fork(&self) -> Option<Box<dyn ForkedSink>> {
         (self.limit > 0).then(|| {
-            let Newest { pipeline, plan, limit, direction, deadline, bound, .. } = self;
-            let fork = Newest::new(pipeline, plan, *limit, *direction, *deadline, bound);
+            let Newest { pipeline, plan, limit, direction, deadline, bound, memory, .. } = self;
+            let fork = Newest::new(pipeline, plan, *limit, *direction, *deadline, bound, memory);
             Box::new(fork) as Box<dyn ForkedSink>
         })
     }
@@ -342,8 +369,14 @@ impl RowSink for Newest {
             return Err(ReadError::Sink("a foreign share of a scan was handed over".to_owned()));
         };
         self.late |= fork.late;
+        if let Some(failure) = fork.failure {
+            self.failure.get_or_insert(failure);
+        }
         self.matched += fork.matched;
         for line in fork.heap {
+            // It is counted already, and is again where it is kept.
+            let counted = -bytes_of(&line.row);
+            let _ = self.memory.take(counted);
             if self.has_room(line.place) {
                 self.keep(line);
             }

@@ -10,6 +10,7 @@ pub mod eval;
 pub mod extract;
 pub mod grid;
 pub mod log;
+pub mod memory;
 pub mod placed;
 pub mod quantiles;
 pub mod range;

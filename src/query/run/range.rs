@@ -16,6 +16,7 @@ use super::collect::{CacheUse, Collector};
 use super::context::Context;
 use super::extract::{Extractor, Metadata};
 use super::grid::{Cuts, Grid, Lattice, Windows};
+use super::memory::Memory;
 use super::series::{Data, Method, SeriesSet, Shared, too_many_samples};
 use super::vectors::Vectors;
 
@@ -55,7 +56,7 @@ pub fn evaluate(
     let settled = settled_by_streams(&extractor.metadata, &request, context)?;
     request.need_metadata = settled.is_none();
     loop {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(Arc::clone(&context.memory)));
         let mut sink = Collector::new(extractor, method, &cuts, &shared, context);
         sink.cache.clone_from(&cache);
         if !request.need_metadata {
@@ -75,7 +76,7 @@ pub fn evaluate(
         }
         sink.end_recording();
         context.stats.rows_matched += sink.matched;
-        let found = finish(sink.set, method, range, &windows, &cuts)?;
+        let found = finish(sink.set, method, range, &windows, &cuts, &context.memory)?;
         if range.op == RangeOp::AbsentOverTime {
             return Ok(absent(range, &found));
         }
@@ -96,7 +97,8 @@ fn settled_by_streams(
         matchers.any(|m| m.name == name && m.op == MatchOp::Eq && !m.value.is_empty())
     };
     if !names.iter().all(|name| is_matched(name)) {
-        let streams = context.reader.streams(context.tenant, &request.matchers, request.range)?;
+        let (matchers, cancel) = (&request.matchers, &request.cancel);
+        let streams = context.reader.streams(context.tenant, matchers, request.range, cancel)?;
         let has_all = |labels: &Labels| names.iter().all(|name| labels.get(name).is_some());
         if !streams.iter().all(|stats| has_all(&stats.stream.labels)) {
             return Ok(None);
@@ -131,16 +133,20 @@ fn cache_use(
     Some(CacheUse { cache, query: xxh3_128(text.as_bytes()), whole })
 }
 
+/// What a point of a result takes, and the room a list of them has left over.
+const POINT_BYTES: usize = 24;
+
 fn finish(
     set: SeriesSet,
     method: Method,
     range: &RangeAggregation,
     windows: &Windows,
     cuts: &Cuts,
+    memory: &Memory,
 ) -> Result<Vectors, QueryError> {
     let mut vectors = Vectors::new(windows.grid.count);
     let range_secs = range.range_ns as f64 / 1e9;
-    let mut points = 0;
+    let (mut points, mut counted) = (0, 0);
     for (id, series) in (0..).zip(set.list) {
         vectors.labels.push(series.labels);
         let mut push = |step, value| {
@@ -159,6 +165,8 @@ fn finish(
         if points > limits::QUERY_SAMPLES_MAX {
             return Err(too_many_samples());
         }
+        memory.take(((points - counted) * POINT_BYTES) as i64)?;
+        counted = points;
     }
     Ok(vectors)
 }

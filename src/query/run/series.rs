@@ -1,6 +1,7 @@
 //! The series of a running range aggregation: found by a hash of their labels, each with what
 //! it has seen.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 
 use hashbrown::HashTable;
@@ -13,6 +14,7 @@ use crate::query::syntax::ast::{RangeAggregation, RangeOp};
 
 use super::accumulate::{Cells, Fold};
 use super::extract::SeriesKey;
+use super::memory::Memory;
 use super::quantiles::Buckets;
 use super::samples::Samples;
 
@@ -59,19 +61,32 @@ impl Method {
     }
 }
 
+/// What a cell or a sample takes, and the room a list of them has left over.
+const SLOT_BYTES: isize = 48;
+
 /// What a query has in memory and how it fares, over all threads that work on it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
+    memory: Arc<Memory>,
     /// Cells and samples in memory.
     held: AtomicIsize,
     series: AtomicUsize,
-    label_bytes: AtomicUsize,
     /// All threads should stop: one has failed, or nothing more is needed.
     stop: AtomicBool,
     failure: Mutex<Option<QueryError>>,
 }
 
 impl Shared {
+    pub fn new(memory: Arc<Memory>) -> Self {
+        Shared {
+            memory,
+            held: AtomicIsize::new(0),
+            series: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            failure: Mutex::new(None),
+        }
+    }
+
     pub fn fail(&self, error: QueryError) {
         self.failure.lock().get_or_insert(error);
         self.stop();
@@ -95,7 +110,7 @@ impl Shared {
         if usize::try_from(held).is_ok_and(|held| held > limits::QUERY_SAMPLES_MAX) {
             return Err(too_many_samples());
         }
-        Ok(())
+        self.memory.take(slots.saturating_mul(SLOT_BYTES) as i64)
     }
 
     fn add_series(&self, labels: &Labels) -> Result<(), QueryError> {
@@ -107,15 +122,7 @@ impl Shared {
                 limits::QUERY_SERIES_MAX
             )));
         }
-        let bytes = bytes_of(labels);
-        let before = self.label_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > limits::QUERY_SERIES_BYTES_MAX {
-            return Err(QueryError::Limit(format!(
-                "the labels of {series} series take too much memory; aggregate them with \
-                 sum by (..) or narrow the selector"
-            )));
-        }
-        Ok(())
+        self.memory.take(bytes_of(labels) as i64)
     }
 }
 
@@ -249,7 +256,7 @@ impl SeriesSet {
             match self.by_key.find(series.key.0 as u64, is_known).copied() {
                 Some(at) => {
                     shared.series.fetch_sub(1, Ordering::Relaxed);
-                    shared.label_bytes.fetch_sub(bytes_of(&series.labels), Ordering::Relaxed);
+                    let _ = shared.memory.take(-(bytes_of(&series.labels) as i64));
                     if let Some(known) = self.list.get_mut(at as usize) {
                         grown += known.data.append(fold, series.data);
                     }

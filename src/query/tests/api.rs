@@ -94,6 +94,32 @@ fn limits_of_queries() {
 }
 
 #[test]
+fn queries_that_need_too_much_memory_end_with_a_message() {
+    let labels = Labels::from_pairs([("app", "api")]);
+    let mut logs = MemoryLogs::default();
+    let filler = "x".repeat(5000);
+    for at in 0..2000 {
+        let line = format!("request={at} text={filler}");
+        logs.add(TENANT_DEFAULT, &labels, Entry::new(sec(at / 20), line));
+    }
+    let engine = Engine::new(Arc::new(logs)).with_memory_bytes(2 << 20);
+    let many = RangeQuery { limit: 1000, ..range("{app=\"api\"}") };
+    let few = RangeQuery { limit: 50, ..many.clone() };
+    let apart = range("count_over_time({app=\"api\"} | logfmt [1m])");
+    let together = range("sum(count_over_time({app=\"api\"} | logfmt [1m]))");
+    for _ in 0..3 {
+        for query in [&many, &apart] {
+            let error = engine.range(query, &context()).unwrap_err().to_string();
+            assert!(error.contains("more than 1 MiB of memory"), "{error}");
+        }
+        // What a query held is free again.
+        for query in [&few, &together] {
+            assert!(engine.range(query, &context()).is_ok());
+        }
+    }
+}
+
+#[test]
 fn queries_end_when_told() {
     let cancelled = context();
     cancelled.cancel.cancel();

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::model::{Entry, Labels, Matcher, TimeRange, Timestamp};
 use crate::store::read::{
-    Column, Flow, Format, Hole, HoleKind, LogRead, Order, PartKey, ReadError, RowSink, Rows,
-    ScanRequest, ScanStats, Shape, Shaped, StreamMeta, StreamStats, WHOLE,
+    Cancel, Column, Flow, Format, Hole, HoleKind, LogRead, Order, PartKey, ReadError, RowSink,
+    Rows, ScanRequest, ScanStats, Shape, Shaped, StreamMeta, StreamStats, WHOLE,
 };
 
 /// Streams, each a part of its own.
@@ -388,6 +388,7 @@ impl LogRead for ShapedLogs {
         _: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        _: &Cancel,
     ) -> Result<Vec<StreamStats>, ReadError> {
         let stats = self.runs(matchers, range).into_iter().map(|(at, from, to, _)| {
             let (meta, block) = &self.streams[at];

@@ -7,10 +7,11 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::part_rows::Buffers;
 use super::share::Job;
+use crate::store::options::IDLE_AFTER;
 use crate::store::read::ReadError;
 
 /// Buffers of the size of a block that are kept from scan to scan, so that they need not be
@@ -38,7 +39,7 @@ pub(in crate::store) struct Pool {
 
 impl Pool {
     /// For so many threads at one scan, the one that asked for it included.
-    pub fn start(workers: usize) -> io::Result<(Pool, Vec<JoinHandle<()>>)> {
+    pub fn start(workers: usize, idle: fn()) -> io::Result<(Pool, Vec<JoinHandle<()>>)> {
         let inner = Arc::new(Inner::default());
         let pool = Pool { inner: inner.clone(), workers: workers.max(1) };
         let mut threads = Vec::new();
@@ -46,7 +47,7 @@ impl Pool {
             let inner = inner.clone();
             let spawned = std::thread::Builder::new()
                 .name(format!("store-scan-{at}"))
-                .spawn(move || help(&inner));
+                .spawn(move || help(&inner, idle));
             match spawned {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
@@ -88,6 +89,11 @@ impl Pool {
         kept.map_or_else(Buffers::new, Ok)
     }
 
+    /// Lets go of buffers that no scan uses.
+    pub fn drop_unused(&self) {
+        self.inner.waiting.lock().buffers.clear();
+    }
+
     pub(super) fn give_buffers(&self, buffers: Buffers) {
         let mut waiting = self.inner.waiting.lock();
         if !waiting.closed && waiting.buffers.len() < BUFFERS_MAX {
@@ -102,16 +108,23 @@ impl Drop for Pool {
     }
 }
 
-fn help(inner: &Inner) {
+fn help(inner: &Inner, idle: fn()) {
     let mut waiting = inner.waiting.lock();
+    let mut worked = false;
     loop {
         if waiting.closed {
             return;
         }
         let Some(job) = waiting.jobs.pop_front() else {
-            inner.wake.wait(&mut waiting);
+            if !worked {
+                inner.wake.wait(&mut waiting);
+            } else if inner.wake.wait_for(&mut waiting, IDLE_AFTER).timed_out() {
+                worked = false;
+                MutexGuard::unlocked(&mut waiting, idle);
+            }
             continue;
         };
+        worked = true;
         drop(waiting);
         let is_wanted_elsewhere = || {
             let waiting = inner.waiting.lock();

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use super::matches;
-use crate::model::{Matcher, TimeRange, Timestamp};
+use crate::model::{Matcher, StreamId, TimeRange, Timestamp};
 use crate::store::deletes::Hiding;
+use crate::store::head::HeadStats;
 use crate::store::part::{Part, RunRow};
-use crate::store::read::{ReadError, StreamStats};
+use crate::store::read::{Cancel, ReadError, StreamMeta, StreamStats};
 use crate::store::store::Shared;
 
 /// Blocks of a part whose times are read to count exactly: a few milliseconds.
@@ -17,26 +20,54 @@ pub(super) fn streams(
     tenant: &str,
     matchers: &[Matcher],
     range: TimeRange,
+    cancel: &Cancel,
 ) -> Result<Vec<StreamStats>, ReadError> {
     let snapshot = shared.state.read().clone();
-    let mut found: Vec<StreamStats> = Vec::new();
+    let mut found = Found::default();
     for unit in snapshot.heads() {
+        cancel.check()?;
         for stats in unit.head.stats(range, &|t, meta| matches(tenant, matchers, t, meta)) {
-            found.push(StreamStats {
-                stream: stats.meta,
-                entries: stats.entries,
-                bytes: stats.bytes,
-                chunks: 1,
-                first: stats.first,
-                last: stats.last,
-            });
+            let HeadStats { meta, entries, bytes, first, last } = stats;
+            found.add(&meta, entries, bytes, (first, last));
         }
     }
     for part in snapshot.parts.iter().filter(|part| part.touches(range)) {
+        cancel.check()?;
         let hiding = snapshot.hidden.of(&part.info, tenant);
         of_part(shared, part, hiding.as_ref(), tenant, matchers, range, &mut found)?;
     }
-    Ok(merged(found))
+    Ok(found.sorted())
+}
+
+/// One row a stream, however many parts it is in.
+#[derive(Default)]
+struct Found {
+    streams: HashMap<StreamId, StreamStats>,
+}
+
+impl Found {
+    fn add(&mut self, meta: &StreamMeta, entries: u64, bytes: u64, span: (Timestamp, Timestamp)) {
+        let (first, last) = span;
+        let stats = self.streams.entry(meta.id).or_insert_with(|| StreamStats {
+            stream: meta.clone(),
+            entries: 0,
+            bytes: 0,
+            chunks: 0,
+            first,
+            last,
+        });
+        stats.entries += entries;
+        stats.bytes += bytes;
+        stats.chunks += 1;
+        stats.first = stats.first.min(first);
+        stats.last = stats.last.max(last);
+    }
+
+    fn sorted(self) -> Vec<StreamStats> {
+        let mut all: Vec<StreamStats> = self.streams.into_values().collect();
+        all.sort_by(|a, b| a.stream.labels.cmp(&b.stream.labels));
+        all
+    }
 }
 
 /// From the table of a part; of blocks that reach over an end of the range the times are read,
@@ -48,12 +79,11 @@ fn of_part(
     tenant: &str,
     matchers: &[Matcher],
     range: TimeRange,
-    found: &mut Vec<StreamStats>,
+    found: &mut Found,
 ) -> Result<(), ReadError> {
     let noted = |error| shared.note_fault(part, error);
     let opened = shared.cache.open(part).map_err(noted)?;
     let table = &opened.table;
-    let mut of_stream: Vec<Option<StreamStats>> = vec![None; table.streams.len()];
     let selected: Vec<bool> =
         table.streams.iter().map(|row| matches(tenant, matchers, &row.tenant, &row.meta)).collect();
     let is_selected = |run: &RunRow| {
@@ -75,10 +105,7 @@ fn of_part(
         for run in &block.runs {
             let (of_run, rest) = times.split_at_checked(run.rows as usize).unwrap_or_default();
             times = rest;
-            let at = run.stream as usize;
-            let (Some(slot), Some(row)) = (of_stream.get_mut(at), table.streams.get(at)) else {
-                continue;
-            };
+            let Some(row) = table.streams.get(run.stream as usize) else { continue };
             if !is_selected(run) {
                 continue;
             }
@@ -96,26 +123,13 @@ fn of_part(
                 rows = inside.len() as u64;
                 (first, last) = (Timestamp(*start), Timestamp(*end));
             }
-            let stats = slot.get_or_insert_with(|| StreamStats {
-                stream: row.meta.clone(),
-                entries: 0,
-                bytes: 0,
-                chunks: 0,
-                first,
-                last,
-            });
-            stats.entries += rows;
             // Lines of a run are about equally long.
-            stats.bytes += share(run.line_bytes, rows, run.rows);
-            stats.chunks += 1;
-            stats.first = stats.first.min(first);
-            stats.last = stats.last.max(last);
+            found.add(&row.meta, rows, share(run.line_bytes, rows, run.rows), (first, last));
         }
     }
     if let Some(buffers) = buffers {
         shared.pool.give_buffers(buffers);
     }
-    found.extend(of_stream.into_iter().flatten());
     Ok(())
 }
 
@@ -123,23 +137,4 @@ fn of_part(
 fn share(bytes: u64, rows: u64, all: u32) -> u64 {
     let part = u128::from(bytes) * u128::from(rows);
     u64::try_from(part.div_ceil(u128::from(all.max(1)))).unwrap_or(u64::MAX)
-}
-
-/// One row a stream, sorted by labels.
-fn merged(mut found: Vec<StreamStats>) -> Vec<StreamStats> {
-    found.sort_by(|a, b| a.stream.labels.cmp(&b.stream.labels));
-    let mut merged: Vec<StreamStats> = Vec::with_capacity(found.len());
-    for stats in found {
-        match merged.last_mut() {
-            Some(last) if last.stream.id == stats.stream.id => {
-                last.entries += stats.entries;
-                last.bytes += stats.bytes;
-                last.chunks += stats.chunks;
-                last.first = last.first.min(stats.first);
-                last.last = last.last.max(stats.last);
-            }
-            _ => merged.push(stats),
-        }
-    }
-    merged
 }

@@ -7,7 +7,7 @@ use super::support::*;
 use crate::clock::SimClock;
 use crate::model::{Entry, TimeRange, Timestamp};
 use crate::store::files::faulty::{FaultyFiles, Unsynced};
-use crate::store::read::{LogRead, ReadError};
+use crate::store::read::{Cancel, LogRead, ReadError};
 use crate::store::{NewDelete, Store};
 
 fn filled(clock: &SimClock) -> FaultyFiles {
@@ -51,7 +51,7 @@ fn read_all(store: &Store, good: &[Row]) -> Result<usize, ReadError> {
         assert!(sink.rows.iter().all(|row| good.contains(row)), "only true rows");
         found = sink.rows.len();
     }
-    store.streams(TENANT, &[], TimeRange::ALL)?;
+    store.streams(TENANT, &[], TimeRange::ALL, &Cancel::default())?;
     Ok(found)
 }
 

@@ -11,8 +11,8 @@ use crate::store::block::{BlockBuf, Wanted};
 use crate::store::files::Files;
 use crate::store::files::faulty::{FaultyFiles, Unsynced};
 use crate::store::part::Opened;
+use crate::store::read::{Cancel, LogRead, Rows, StreamMeta};
 use crate::store::read::{Flow, ReadError, RowSink};
-use crate::store::read::{LogRead, Rows, StreamMeta};
 use crate::store::{DeleteError, DeleteState, NewDelete, Store, StoreOptions};
 
 const SECRET: &str = "topsecretword";
@@ -166,7 +166,7 @@ fn a_request_can_be_taken_back_in_time() {
     let id = store.request_delete(&asked).unwrap();
     assert_eq!(all(&*store).len(), 80);
     // A whole stream that is hidden is not listed either.
-    assert_eq!(store.streams(TENANT, &[], TimeRange::ALL).unwrap().len(), 1);
+    assert_eq!(store.streams(TENANT, &[], TimeRange::ALL, &Cancel::default()).unwrap().len(), 1);
     assert!(matches!(store.cancel_delete(TENANT, "nope", false), Err(DeleteError::NotFound)));
     assert!(matches!(store.cancel_delete("other", &id, false), Err(DeleteError::NotFound)));
     store.cancel_delete(TENANT, &id, false).unwrap();

@@ -10,7 +10,7 @@ use super::support::*;
 use crate::clock::SimClock;
 use crate::model::{Entry, Matcher, TimeRange, Timestamp};
 use crate::store::files::faulty::{FaultyFiles, Unsynced};
-use crate::store::read::{LogRead, MemoryLogs, Order};
+use crate::store::read::{Cancel, LogRead, MemoryLogs, Order};
 use crate::store::{NewDelete, Store, StoreOptions, StreamRetention};
 
 #[derive(Debug, Clone)]
@@ -85,14 +85,14 @@ fn same(store: &Store, model: &MemoryLogs) {
         return;
     }
     let whole = |logs: &dyn LogRead| {
-        let mut streams = logs.streams(TENANT, &[], TimeRange::ALL).unwrap();
+        let mut streams = logs.streams(TENANT, &[], TimeRange::ALL, &Cancel::default()).unwrap();
         streams.iter_mut().for_each(|stats| stats.chunks = 0);
         streams
     };
     assert_eq!(whole(store), whole(model));
     let range = TimeRange::new(Timestamp(DAY0), Timestamp(DAY0 + 3));
-    let ours = store.streams(TENANT, &[], range).unwrap();
-    let theirs = model.streams(TENANT, &[], range).unwrap();
+    let ours = store.streams(TENANT, &[], range, &Cancel::default()).unwrap();
+    let theirs = model.streams(TENANT, &[], range, &Cancel::default()).unwrap();
     assert_eq!(ours.len(), theirs.len());
     for stats in theirs {
         let found = ours.iter().find(|other| other.stream == stats.stream).unwrap();
