@@ -1,12 +1,14 @@
 //! One way to reach a receiver: where to, how, and the secrets for it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine as _;
 
 use super::slack::Slack;
 use super::webhook::Webhook;
 use crate::config::notify::{RawHttp, Secret};
+use crate::config::{Span, Spanned};
 
 /// Slack and generic webhooks; each has its own jobs in the outbox.
 #[derive(Debug)]
@@ -65,6 +67,11 @@ impl SecretSource {
             (None, None) => None,
         }
     }
+}
+
+/// How long a request may take; nothing and zero mean the default.
+pub(super) fn timeout(given: Option<&Spanned<Span>>, default: Duration) -> Duration {
+    given.map(|span| span.value.duration()).filter(|time| !time.is_zero()).unwrap_or(default)
 }
 
 #[derive(Debug, Clone)]

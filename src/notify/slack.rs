@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::data::Data;
 use super::deliver::Request;
 use super::escape::{cut, guard_json, no_mentions};
-use super::integration::{HttpSettings, SecretSource};
+use super::integration::{HttpSettings, SecretSource, timeout};
 use super::notifier::Guard;
 use super::outbox::Job;
 use super::settings::Builder;
@@ -87,12 +87,7 @@ impl Slack {
             send_resolved: raw.send_resolved.unwrap_or(false),
             url,
             http,
-            timeout: raw
-                .timeout
-                .as_ref()
-                .map(|span| span.value.duration())
-                .filter(|t| !t.is_zero())
-                .unwrap_or(TIMEOUT),
+            timeout: timeout(raw.timeout.as_ref(), TIMEOUT),
             link_names: raw.link_names,
             message: texts(&[
                 ("channel", &raw.channel),

@@ -11,7 +11,7 @@ use super::data::common;
 use super::deliver::Request;
 use super::discord;
 use super::escape::guard_json;
-use super::integration::{HttpSettings, SecretSource};
+use super::integration::{HttpSettings, SecretSource, timeout};
 use super::outbox::Job;
 use super::slack::Surroundings;
 use super::state::fingerprint;
@@ -36,12 +36,7 @@ impl Webhook {
             send_resolved: raw.send_resolved.unwrap_or(true),
             url,
             http,
-            timeout: raw
-                .timeout
-                .as_ref()
-                .map(|span| span.value.duration())
-                .filter(|t| !t.is_zero())
-                .unwrap_or(TIMEOUT),
+            timeout: timeout(raw.timeout.as_ref(), TIMEOUT),
             alerts_max: raw.max_alerts,
             hmac: SecretSource::of(raw.hmac_secret.as_ref(), raw.hmac_secret_file.as_deref()),
         }

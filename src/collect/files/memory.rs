@@ -90,15 +90,17 @@ impl Memory {
         file: &File,
         reading: &dyn Fn(FileKey) -> bool,
     ) -> Option<FilePosition> {
-        let gone = self.known.iter().filter(|(key, _)| !reading(**key)).map(|(_, p)| p);
-        self.past
-            .iter()
-            .rev()
-            .chain(gone)
+        self.left(reading)
             .filter(|position| position.print.is_sure())
             .filter(|position| names::related(Path::new(&position.path), path))
             .find(|position| position.print.fits(file).unwrap_or(false))
             .cloned()
+    }
+
+    /// Positions of files that nobody reads any more, those left last first.
+    fn left(&self, reading: &dyn Fn(FileKey) -> bool) -> impl Iterator<Item = &FilePosition> {
+        let gone = self.known.iter().filter(move |(key, _)| !reading(**key)).map(|(_, p)| p);
+        self.past.iter().rev().chain(gone)
     }
 
     /// The same for a file whose name says that it was rotated away from `label_path`: a short
@@ -109,11 +111,7 @@ impl Memory {
         file: &File,
         reading: &dyn Fn(FileKey) -> bool,
     ) -> Option<FilePosition> {
-        let gone = self.known.iter().filter(|(key, _)| !reading(**key)).map(|(_, p)| p);
-        self.past
-            .iter()
-            .rev()
-            .chain(gone)
+        self.left(reading)
             .filter(|position| position.path == label_path && position.print.head_len > 0)
             .find(|position| position.print.fits(file).unwrap_or(false))
             .cloned()

@@ -129,6 +129,18 @@ const ODD: u64 = 1 << 63;
 /// Names beyond this many make a row odd.
 const NAMES_MAX: usize = 62;
 
+/// What a name of metadata is.
+#[derive(Debug, Clone, Copy)]
+struct Judged<'a> {
+    name: &'a str,
+    collides: bool,
+    is_error: bool,
+    matters: bool,
+}
+
+/// Names remembered; others are judged each time.
+const JUDGED_MAX: usize = 16;
+
 impl<'a> Metadata<'a> {
     pub fn read(rows: &'a dyn Rows, stream: &Labels, wanted: &extract::Metadata) -> Self {
         let mut found = Metadata::default();
@@ -136,21 +148,33 @@ impl<'a> Metadata<'a> {
             extract::Metadata::Named(names) => Some(names),
             extract::Metadata::All => None,
         };
+        let judge = |name: &'a str| {
+            let is_error = name == ERROR || name == ERROR_DETAILS;
+            let matters = is_error
+                || names.is_none_or(|names| {
+                    names.iter().any(|wanted| {
+                        wanted == name
+                            || wanted.strip_suffix(EXTRACTED).is_some_and(|stem| stem == name)
+                    })
+                });
+            Judged { name, collides: stream.get(name).is_some(), is_error, matters }
+        };
+        // Rows of a block have their names from one place.
+        let mut judged: Vec<Judged<'a>> = Vec::new();
         for row in 0..rows.len() {
             for at in 0..rows.metadata_len(row) {
                 let (name, value) = rows.metadata(row, at);
-                let collides = stream.get(name).is_some();
+                let known = judged.iter().find(|known| std::ptr::eq(known.name, name)).copied();
+                let Judged { collides, is_error, matters, .. } = known.unwrap_or_else(|| {
+                    let new = judge(name);
+                    if judged.len() < JUDGED_MAX {
+                        judged.push(new);
+                    }
+                    new
+                });
                 let label = |name: &str| {
                     if collides { format!("{name}{EXTRACTED}") } else { name.to_owned() }
                 };
-                let is_error = name == ERROR || name == ERROR_DETAILS;
-                let matters = is_error
-                    || names.is_none_or(|names| {
-                        names.iter().any(|wanted| {
-                            wanted == name
-                                || wanted.strip_suffix(EXTRACTED).is_some_and(|stem| stem == name)
-                        })
-                    });
                 if matters {
                     found.add(rows.len(), row, is_error, name, collides, value, label);
                 }

@@ -148,8 +148,8 @@ pub fn arrival_key(direction: Direction, arrival: u64) -> i128 {
     }
 }
 
-/// Rows between two looks at the clock.
-const ROWS_PER_LOOK: usize = 1024;
+/// Rows between two looks at the clock: a row of thousands of labels takes milliseconds.
+const ROWS_PER_LOOK: usize = 64;
 
 impl Newest {
     fn new(
@@ -269,18 +269,24 @@ impl Newest {
         if !filters_labels && !self.plan.filters_lines() {
             return Ok(Vec::new());
         }
+        let mut parts = Vec::new();
+        for part in columnar::split(rows.len(), shaped) {
+            let lines = self.lines.mask(&self.plan, &part)?;
+            if !lines.is_no() {
+                parts.push((part, lines));
+            }
+        }
+        let mut verdicts = vec![NO; rows.len()];
+        if parts.is_empty() {
+            return Ok(verdicts);
+        }
         self.programs.set_stream(&stream.labels);
         let metadata = if filters_labels {
             columnar::Metadata::read(rows, &stream.labels, &self.watched)
         } else {
             columnar::Metadata::default()
         };
-        let mut verdicts = vec![NO; rows.len()];
-        for part in columnar::split(rows.len(), shaped) {
-            let lines = self.lines.mask(&self.plan, &part)?;
-            if lines.is_no() {
-                continue;
-            }
+        for (part, lines) in parts {
             let mut note = |mask: &Mask| {
                 for at in (0..part.len()).filter(|at| mask.at(*at) != NO) {
                     if let Some(verdict) = verdicts.get_mut(part.row(at)) {

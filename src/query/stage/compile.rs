@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use crate::model::{Labels, Timestamp};
 use crate::query::syntax::ast::{self, StageKind};
 
@@ -23,15 +25,20 @@ use super::{decolorize, row};
 
 /// Names that stages refer to by number; every worker numbers them alike.
 #[derive(Debug, Default)]
-pub(in crate::query) struct Pinned(Vec<String>);
+pub(in crate::query) struct Pinned {
+    names: Vec<String>,
+    ids: HashMap<String, NameId>,
+}
 
 impl Pinned {
     pub(in crate::query) fn id(&mut self, name: &str) -> NameId {
-        let at = self.0.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.0.push(name.to_owned());
-            self.0.len() - 1
-        });
-        at as NameId
+        if let Some(id) = self.ids.get(name) {
+            return *id;
+        }
+        let id = self.names.len() as NameId;
+        self.names.push(name.to_owned());
+        self.ids.insert(name.to_owned(), id);
+        id
     }
 }
 
@@ -97,7 +104,7 @@ impl Pipeline {
         if wanted == Wanted::Nothing {
             leave_packed(&mut stages);
         }
-        Ok(Pipeline { program: Arc::new(Program { first, stages, wanted, pinned: pinned.0 }) })
+        Ok(Pipeline { program: Arc::new(Program { first, stages, wanted, pinned: pinned.names }) })
     }
 
     /// Whether there is no stage at all.

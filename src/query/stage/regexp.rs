@@ -1,5 +1,6 @@
 //! `| regexp "(?P<user>\\S+) from"`: named groups become labels.
 
+use hashbrown::HashSet;
 use regex::{CaptureLocations, Regex};
 
 use crate::text::re2;
@@ -22,13 +23,15 @@ impl RegexpParser {
     pub(super) fn compile(pattern: &str, pinned: &mut Pinned) -> Result<Self, String> {
         let regex = re2::compile(pattern)?;
         let mut groups: Vec<(usize, NameId)> = Vec::new();
+        let mut seen = HashSet::new();
         for (at, name) in regex.capture_names().enumerate() {
             let Some(name) = name else { continue };
-            if groups.iter().any(|(_, id)| *id == pinned.id(name)) {
+            if !seen.insert(name) {
                 return Err(format!("duplicate extracted label name '{name}'"));
             }
             groups.push((at, pinned.id(name)));
         }
+        drop(seen);
         if groups.is_empty() {
             return Err("at least one named capture must be supplied".to_owned());
         }

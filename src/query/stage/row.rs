@@ -270,7 +270,12 @@ impl<'a> Row<'a> {
         }
         let mut own = None;
         let mut metadata = None;
+        let is_new = !self.is_set(name);
         for (at, slot) in self.state.slots.iter_mut().enumerate() {
+            // What stages set stands behind what the entry came with.
+            if is_new && slot.category == Category::Parsed {
+                break;
+            }
             if slot.name != name {
                 continue;
             }

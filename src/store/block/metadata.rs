@@ -195,7 +195,9 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
+    /// What is to be laid open is put here. Whatever was laid open before is forgotten.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.clear();
         &mut self.raw
     }
 
@@ -214,7 +216,9 @@ impl Metadata {
     pub fn get(&self, row: usize, at: usize) -> (&str, &str) {
         let text = |span: Span| {
             let bytes = self.raw.get(span.0 as usize..span.1 as usize).unwrap_or_default();
-            std::str::from_utf8(bytes).unwrap_or_default()
+            // SAFETY: `parse` takes no other spans than those of UTF-8, and all are forgotten
+            // before `raw` is changed.
+            unsafe { std::str::from_utf8_unchecked(bytes) }
         };
         let pair = self.starts.get(row).and_then(|start| self.pairs.get(*start as usize + at));
         pair.map(|(name, value)| (text(*name), text(*value))).unwrap_or_default()
@@ -228,7 +232,7 @@ impl Metadata {
         }
         let mut reader = Reader::new(&self.raw);
         let span = |reader: &mut Reader<'_>| -> Option<Span> {
-            let bytes = reader.bytes()?;
+            let bytes = reader.bytes().filter(|bytes| std::str::from_utf8(bytes).is_ok())?;
             let end = u32::try_from(reader.at()).ok()?;
             Some((end - bytes.len() as u32, end))
         };
@@ -259,7 +263,7 @@ impl Metadata {
                     let mut spans = Vec::with_capacity(count);
                     for length in lengths {
                         let start = u32::try_from(reader.at()).ok()?;
-                        reader.take(length)?;
+                        std::str::from_utf8(reader.take(length)?).ok()?;
                         spans.push((start, u32::try_from(reader.at()).ok()?));
                     }
                     (count, Values::Plain(spans))
