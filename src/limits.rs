@@ -37,6 +37,11 @@ pub const LABEL_TEXT_BYTES_MAX: usize = 512;
 pub const STREAMS_REMEMBERED_MAX: usize = 4096;
 /// Query text (Loki: 131072 bytes).
 pub const QUERY_BYTES_MAX: usize = 128 * 1024;
+/// Stages, captures and names that a query may have: with a hundred times as many each line takes
+/// a second.
+pub const QUERY_WEIGHT_MAX: usize = 1000;
+/// Selectors in one request for series: Grafana sends one or two.
+pub const SELECTORS_MAX: usize = 100;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far
 /// below the stack.
 pub const QUERY_DEPTH_MAX: usize = 200;
@@ -124,6 +129,9 @@ pub const TAIL_DROPPED_NAMED_MAX: usize = 1000;
 pub const TAIL_STUCK_SECS_MAX: u64 = 300;
 /// Time for which a tail remembers its history: lines reach tails moments after they can be read.
 pub const TAIL_SEAM_SECS: u64 = 10;
+/// Tenants whose rates and streams are counted at a time: some 200 bytes each, and any client may
+/// name new ones.
+pub const TENANTS_ACTIVE_MAX: usize = 10_000;
 /// Tails of all tenants; how many one may have is the user's to say.
 pub const TAILS_MAX: usize = 1000;
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::access::Tenant;
 use super::error::{ApiError, CLIENT_CLOSED};
 use super::params::Params;
-use super::{Api, encode};
+use super::{Api, encode, language};
 use crate::model::{TimeRange, Timestamp};
 use crate::query::syntax::{self, Expr};
 use crate::query::{
@@ -162,7 +162,7 @@ pub fn json_value(value: &impl serde::Serialize) -> Response {
 }
 
 fn parse(query: &str) -> Result<Expr, ApiError> {
-    Ok(syntax::parse(query)?)
+    language::query(query)
 }
 
 pub fn check_limit(limit: usize, expr: &Expr, limits: &QueryLimits) -> Result<(), ApiError> {
@@ -325,7 +325,7 @@ pub fn history(
 
 pub async fn format(params: Params) -> Response {
     let query = params.get("query").unwrap_or_default();
-    match syntax::parse(query) {
+    match language::parsed(query) {
         Ok(expr) => json_value(&json!({"status": "success", "data": syntax::pretty(&expr)})),
         Err(error) => {
             let body = json!({"status": "invalid-query", "error": error.loki()});

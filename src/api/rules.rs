@@ -8,9 +8,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::Api;
 use super::error::ApiError;
 use super::params::Params;
+use super::{Api, language};
 
 /// Loki's words for what is not there; Grafana tells them from other faults.
 const NO_GROUPS: &str = "no rule groups found";
@@ -50,12 +50,13 @@ pub async fn put(
     Path(namespace): Path<String>,
     body: String,
 ) -> Result<Response, ApiError> {
-    api.control.put_rule_group(&namespace, &body).map_err(ApiError::bad_request)?;
+    language::aside(|| api.control.put_rule_group(&namespace, &body))
+        .map_err(ApiError::bad_request)?;
     Ok(accepted())
 }
 
 fn delete(api: &Api, namespace: &str, group: Option<&str>) -> Result<Response, ApiError> {
-    match api.control.delete_rule_group(namespace, group) {
+    match language::aside(|| api.control.delete_rule_group(namespace, group)) {
         Ok(true) => Ok(accepted()),
         Ok(false) if group.is_none() => Err(ApiError::not_found(NO_NAMESPACE)),
         Ok(false) => Err(ApiError::not_found(NO_GROUP)),

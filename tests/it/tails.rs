@@ -237,6 +237,8 @@ fn history_goes_over_into_live_lines_without_gap_or_repeat() {
     let (stop, begun) = (AtomicBool::new(false), Arc::new(AtomicUsize::new(0)));
     let base = now_ns();
     let total = std::thread::scope(|scope| {
+        // However this ends, the pusher does too.
+        let _stop = AtEnd(&stop);
         // Four lines share each time; a fifth lies in the future, as of a host whose clock is fast.
         let pusher = scope.spawn(|| {
             let mut n = 0;
@@ -288,6 +290,15 @@ fn history_goes_over_into_live_lines_without_gap_or_repeat() {
         total
     });
     assert!(total > 100);
+}
+
+/// Says stop when it goes.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Live lines are all there, each once, and history has the newest lines before them.

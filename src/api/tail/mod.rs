@@ -22,10 +22,9 @@ use session::TailRequest;
 use super::access::Tenant;
 use super::error::ApiError;
 use super::params::Params;
-use super::{Api, query};
+use super::{Api, language, query};
 use crate::limits;
 use crate::model::Timestamp;
-use crate::query::syntax;
 
 pub async fn tail(
     State(api): State<Arc<Api>>,
@@ -36,7 +35,7 @@ pub async fn tail(
 ) -> Result<Response, ApiError> {
     let is_legacy = request.uri().path().starts_with("/api/prom/");
     let params = Params::from_request(request, &()).await?;
-    let expr = syntax::parse(params.query()?)?;
+    let expr = language::query(params.query()?)?;
     let upgrade = upgrade.map_err(|_| ApiError::bad_request("Bad Request"))?;
     let delay_secs: i64 = params.number("delay_for", 0)?;
     if delay_secs < 0 {
