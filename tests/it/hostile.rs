@@ -43,6 +43,9 @@ const DOORS: &[(&str, Way)] = &[
     ("/api/prom/tail", Way::Url("query")),
 ];
 
+/// Into so many parts the lists are cut.
+const PARTS: usize = 4;
+
 /// URLs longer than this are refused before anybody reads them.
 const URL_BYTES: usize = 30_000;
 
@@ -199,31 +202,40 @@ fn hostile_queries_are_refused_or_answered_at_every_door() {
     let line = json!({"a": 1, "msg": "abc"}).to_string();
     assert_eq!(server.push_lines(json!({"app": "x"}), &[(now_ns(), line)]).0, 204);
     let mut faults = Vec::new();
-    for door in DOORS {
+    for (at, door) in DOORS.iter().enumerate() {
+        // All doors share a parser: each gets its part of the list, some the whole.
+        let is_whole = matches!(door.0, "/loki/api/v1/query_range" | "/loki/api/v1/rules/hostile");
+        let is_due = |number: usize| is_whole || number % PARTS == at % PARTS;
         let fits = |query: &str| !matches!(door.1, Way::Url(_)) || query.len() < URL_BYTES;
-        for (name, query) in refused().into_iter().filter(|(_, query)| fits(query)) {
+        for (number, (name, query)) in refused().into_iter().enumerate() {
+            if !is_due(number) || !fits(&query) {
+                continue;
+            }
             let (status, told) = send(&server, *door, &query);
             if status != 400 || told.trim().is_empty() || told.len() > 4 * query.len() + 1_000 {
                 let told: String = told.chars().take(200).collect();
                 faults.push(format!("{name} at {}: {status} {told}", door.0));
             }
         }
-        for (name, query) in large().into_iter().filter(|(_, query)| fits(query)) {
+        for (number, (name, query)) in large().into_iter().enumerate() {
+            if !is_due(number) || !fits(&query) {
+                continue;
+            }
             let (status, told) = send(&server, *door, &query);
             if !matches!(status, 200 | 202 | 204 | 400) {
                 faults.push(format!("{name} at {}: {status} {told}", door.0));
             }
         }
-        for query in [S, "sum(rate({app=\"x\"}[106751d] offset 106751d))"] {
-            for times in TIMES {
-                let path =
-                    format!("{}{}{times}", door.0, if door.0.contains('?') { "&" } else { "?" });
-                if matches!(door.1, Way::Form(_)) {
-                    let (status, told) = send(&server, (&path, door.1), query);
-                    if !matches!(status, 200 | 204 | 400 | 404) {
-                        faults.push(format!("{query} at {path}: {status} {told}"));
-                    }
-                }
+        for (number, times) in TIMES.iter().enumerate() {
+            if !is_due(number) || !matches!(door.1, Way::Form(_)) {
+                continue;
+            }
+            let query = [S, "sum(rate({app=\"x\"}[106751d] offset 106751d))"][number % 2];
+            let sign = if door.0.contains('?') { '&' } else { '?' };
+            let path = format!("{}{sign}{times}", door.0);
+            let (status, told) = send(&server, (&path, door.1), query);
+            if !matches!(status, 200 | 204 | 400 | 404) {
+                faults.push(format!("{query} at {path}: {status} {told}"));
             }
         }
     }

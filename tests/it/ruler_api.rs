@@ -14,7 +14,7 @@ rules:
       labels:
         severity: page
       annotations:
-        summary: '{{ $labels.severity }} {{ $value }}'
+        summary: '{{ $value }} lines'
     - record: app:lines:rate
       expr: sum(rate({app=\"x\"}[1m]))
 ";
@@ -28,7 +28,7 @@ rules:
       labels:
           \"severity\": \"page\"
       annotations:
-          \"summary\": \"{{ $labels.severity }} {{ $value }}\"
+          \"summary\": \"{{ $value }} lines\"
     - record: \"app:lines:rate\"
       expr: \"sum(rate({app=\\\"x\\\"}[1m]))\"
 ";
@@ -100,7 +100,7 @@ fn groups_with_faults_are_refused_with_all_of_them() {
     let server = Server::start(QUIET, &folder.path().join("data"));
     let good = "expr: vector(1)";
     for (rules, words) in [
-        (String::new(), "name"),
+        (String::new(), "unexpected end of input"),
         ("{{{".to_owned(), "rule group:1"),
         ("- a".to_owned(), "expected mapping"),
         ("rules: []".to_owned(), "missing field `name`"),
@@ -182,7 +182,7 @@ fn state_is_told_as_prometheus_tells_it() {
         (alert["state"] == "firing").then_some(alert)
     });
     assert_eq!(alert["labels"], json!({"alertname": "Always", "severity": "page"}));
-    assert_eq!(alert["annotations"], json!({"summary": "page 3"}));
+    assert_eq!(alert["annotations"], json!({"summary": "3 lines"}));
     assert_eq!(alert["value"], "3e+00");
     assert!(alert["activeAt"].as_str().unwrap().ends_with('Z'));
     let (_, body) = server.get("/prometheus/api/v1/rules?rule_group[]=g1");

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{PUSH_ENTRIES_MAX, PUSH_PAIRS_MAX};
-use crate::model::Timestamp;
+use crate::model::{Entry, Labels, Timestamp};
 
 fn show(streams: &[StreamBatch]) -> String {
     let mut text = String::new();
