@@ -37,6 +37,11 @@ pub const LABEL_TEXT_BYTES_MAX: usize = 512;
 pub const STREAMS_REMEMBERED_MAX: usize = 4096;
 /// Query text (Loki: 131072 bytes).
 pub const QUERY_BYTES_MAX: usize = 128 * 1024;
+/// Stages, captures and names that a query may have: with a hundred times as many each line takes
+/// a second.
+pub const QUERY_WEIGHT_MAX: usize = 1000;
+/// Selectors in one request for series: Grafana sends one or two.
+pub const SELECTORS_MAX: usize = 100;
 /// Nesting of parentheses, binary operators and template blocks: far above human use, far
 /// below the stack.
 pub const QUERY_DEPTH_MAX: usize = 200;
@@ -114,8 +119,22 @@ pub const PUSH_ENTRIES_MAX: usize = 2_000_000;
 pub const PUSH_PAIRS_MAX: usize = 4_000_000;
 /// Longest life of one live tail, as in Loki; clients reconnect.
 pub const TAIL_SECS_MAX: u64 = 3600;
-/// Entries in one frame of a live tail.
+/// Entries and bytes in one frame of a live tail.
 pub const TAIL_FRAME_ENTRIES_MAX: usize = 100;
+pub const TAIL_FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// Lines that wait for one slow reader of a tail; what comes then is dropped and told, so many
+/// entries by name (Loki's number) and the rest as a number.
+pub const TAIL_OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const TAIL_DROPPED_NAMED_MAX: usize = 1000;
+/// Time after which a reader that takes nothing at all is taken for gone.
+pub const TAIL_STUCK_SECS_MAX: u64 = 300;
+/// Time for which a tail remembers its history: lines reach tails moments after they can be read.
+pub const TAIL_SEAM_SECS: u64 = 10;
+/// Tenants whose rates and streams are counted at a time: some 200 bytes each, and any client may
+/// name new ones.
+pub const TENANTS_ACTIVE_MAX: usize = 10_000;
+/// Tails of all tenants; how many one may have is the user's to say.
+pub const TAILS_MAX: usize = 1000;
 
 const _: () = assert!(LINE_BYTES_MAX <= SOURCE_BATCH_BYTES_MAX);
 const _: () = assert!(PUSH_DECODED_BYTES_MAX < WAL_RECORD_BYTES_MAX);

@@ -193,6 +193,8 @@ impl Loader<'_> {
             query_offset_ns,
             limit,
             limit_written,
+            interval_is_written: raw.interval.is_some(),
+            query_offset_is_written: raw.query_offset.is_some(),
             labels: written(&raw.labels),
             rules,
         })

@@ -33,6 +33,10 @@ pub struct Group {
     pub limit: usize,
     /// The limit as the user wrote it; 0 when not set.
     pub limit_written: usize,
+    /// Whether the user wrote them; what is a default is not told back, or clients that compare
+    /// would see a difference.
+    pub interval_is_written: bool,
+    pub query_offset_is_written: bool,
     pub labels: Vec<(String, String)>,
     pub rules: Vec<Rule>,
 }

@@ -30,15 +30,16 @@ pub fn write_namespaces(groups: &[Arc<Group>]) -> String {
 
 fn group_body(out: &mut String, group: &Group, first: &str, indent: &str) {
     line(out, first, &format!("name: {}", quoted(&group.name)));
-    line(out, indent, &format!("interval: {}", format_prometheus_duration(group.interval_ns)));
+    if group.interval_is_written {
+        line(out, indent, &format!("interval: {}", format_prometheus_duration(group.interval_ns)));
+    }
     if group.limit_written > 0 {
         line(out, indent, &format!("limit: {}", group.limit_written));
     }
-    line(
-        out,
-        indent,
-        &format!("query_offset: {}", format_prometheus_duration(group.query_offset_ns)),
-    );
+    if group.query_offset_is_written {
+        let offset = format_prometheus_duration(group.query_offset_ns);
+        line(out, indent, &format!("query_offset: {offset}"));
+    }
     map(out, indent, "labels", group.labels.iter().map(|(n, v)| (n.as_str(), v.as_str())));
     if group.rules.is_empty() {
         line(out, indent, "rules: []");

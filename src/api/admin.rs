@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Api;
 use super::error::ApiError;
 use super::params::Params;
+use super::{Api, shown_config};
 
 pub async fn ready(State(api): State<Arc<Api>>) -> Response {
     match api.control.ready() {
@@ -29,7 +29,7 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Response {
 }
 
 pub async fn config(State(api): State<Arc<Api>>) -> String {
-    api.control.config()
+    shown_config::whole(&api)
 }
 
 pub async fn flush(State(api): State<Arc<Api>>) -> Result<StatusCode, ApiError> {

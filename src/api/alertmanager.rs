@@ -13,9 +13,9 @@ use chrono::SecondsFormat;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Api;
 use super::error::ApiError;
 use super::params::Params;
+use super::{Api, shown_config};
 use crate::model::{Labels, MatchOp, Matcher};
 use crate::notify::{
     AlertView, NewSilence, NotifyError, Silence, SilenceMatcher, SilenceState, parse_matchers,
@@ -318,7 +318,7 @@ pub async fn status(State(api): State<Arc<Api>>) -> Json<Value> {
     Json(json!({
         // One process, no peers: what Alertmanager says when it is not clustered.
         "cluster": {"peers": [], "status": "disabled"},
-        "config": {"original": api.control.config()},
+        "config": {"original": shown_config::hide(&api.control.config())},
         "uptime": time(api.started_at_ns),
         "versionInfo": {
             "branch": "stockade",

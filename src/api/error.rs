@@ -89,6 +89,7 @@ impl From<PushError> for ApiError {
             | PushError::Protobuf(_)
             | PushError::Json(_)
             | PushError::Bulk(_)
+            | PushError::BadLabels(_)
             | PushError::Labels { .. } => StatusCode::BAD_REQUEST,
         };
         ApiError::new(status, error.to_string())

@@ -12,9 +12,9 @@ use super::access::Tenant;
 use super::error::ApiError;
 use super::params::Params;
 use super::query::{blocking, check_limit, check_range, json_body, json_value, query_limits};
-use super::{Api, encode, stats};
+use super::{Api, encode, language, stats};
 use crate::model::{Matcher, TimeRange, Timestamp};
-use crate::query::syntax::{self, Expr};
+use crate::query::syntax::Expr;
 use crate::query::{
     FieldQuery, PatternQuery, QueryStats, Volume, VolumeBy, VolumeQuery, VolumeSeries,
 };
@@ -32,7 +32,7 @@ fn range(api: &Api, params: &Params) -> Result<TimeRange, ApiError> {
 fn matchers(params: &Params) -> Result<Vec<Matcher>, ApiError> {
     match params.get("query") {
         None => Ok(Vec::new()),
-        Some(text) => Ok(syntax::parse_selector(text)?),
+        Some(text) => Ok(language::selector(text)?),
     }
 }
 
@@ -73,10 +73,7 @@ pub async fn series(
     params: Params,
 ) -> Answer {
     let range = range(&api, &params)?;
-    let mut selectors = Vec::new();
-    for text in params.all(&["match[]", "match"]) {
-        selectors.push(syntax::parse_selector_or_all(text)?);
-    }
+    let selectors = language::selectors(params.all(&["match[]", "match"]))?;
     // `{}` alone means all series; beside others it is a mistake.
     if selectors.len() > 1 && selectors.iter().any(Vec::is_empty) {
         return Err(ApiError::bad_request("0 matchers in group: {}"));
@@ -105,7 +102,7 @@ pub async fn index_stats(
     params.direction()?;
     params.check_points(params.range(Timestamp(api.clock.now_ns()))?)?;
     params.interval_ns()?;
-    let (matchers, range) = (syntax::parse_selector(params.query()?)?, range(&api, &params)?);
+    let (matchers, range) = (language::selector(params.query()?)?, range(&api, &params)?);
     let stats = blocking(&api, tenant, "index_stats", move |api, context| {
         api.engine.index_stats(&matchers, range, context)
     })
@@ -137,7 +134,7 @@ fn volume_query(api: &Api, params: &Params) -> Result<VolumeQuery, ApiError> {
         names.split(',').map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()).collect()
     });
     Ok(VolumeQuery {
-        matchers: syntax::parse_selector_or_all(params.query()?)?,
+        matchers: language::selector_or_all(params.query()?)?,
         range: range(api, params)?,
         limit: limit.min(limits.volume_max_series),
         target_labels,
@@ -215,7 +212,7 @@ fn field_query(api: &Api, params: &Params) -> Result<FieldQuery, ApiError> {
     };
     let line_limit = params.positive("line_limit", 100)?;
     params.check_points(params.range(Timestamp(api.clock.now_ns()))?)?;
-    let log = syntax::parse_log(params.query()?)?;
+    let log = language::log(params.query()?)?;
     check_limit(line_limit, &Expr::Log(log.clone()), &query_limits(api))?;
     Ok(FieldQuery { log, range: range(api, params)?, line_limit, field_limit: limit })
 }
@@ -300,7 +297,7 @@ pub async fn patterns(
     Extension(Tenant(tenant)): Extension<Tenant>,
     params: Params,
 ) -> Answer {
-    let log = syntax::parse_log(params.query()?)?;
+    let log = language::log(params.query()?)?;
     let range = params.range(Timestamp(api.clock.now_ns()))?;
     let step_ns = params.check_points(range)?;
     let range = TimeRange::new(range.start, range.end.saturating_add_ns(1));

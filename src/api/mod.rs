@@ -11,6 +11,7 @@ mod error;
 mod foreign_alerts;
 mod gate;
 mod intake;
+mod language;
 mod metadata;
 mod operator;
 mod page;
@@ -18,17 +19,18 @@ pub mod params;
 mod push;
 mod query;
 mod rules;
+mod shown_config;
 mod stats;
 mod stockade_around;
 mod stockade_explain;
 mod stockade_query;
 mod tail;
+mod weight;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -178,7 +180,7 @@ pub struct Api {
     counted: Counted,
     /// Queries that run at a time; more wait here instead of being refused.
     query_slots: Arc<Semaphore>,
-    tails: AtomicUsize,
+    tails: tail::Tails,
 }
 
 struct Counted {
@@ -202,6 +204,8 @@ pub struct Parts {
     pub retention_period: Span,
     pub notifier: notify::Handle,
     pub queries_at_once: usize,
+    /// Lines that wait for slow readers of tails, over all tails.
+    pub tail_bytes_max: usize,
 }
 
 impl Api {
@@ -233,7 +237,7 @@ impl Api {
             notifier: parts.notifier,
             counted,
             query_slots: Arc::new(Semaphore::new(parts.queries_at_once)),
-            tails: AtomicUsize::new(0),
+            tails: tail::Tails::new(parts.tail_bytes_max),
         })
     }
 }

@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::Api;
 use super::params::Params;
 use super::query::json_value;
+use super::{Api, shown_config};
 use crate::collect::push::otlp::INDEX_LABELS;
 use crate::config::Span;
 use crate::model::Timestamp;
@@ -139,16 +139,12 @@ async fn drilldown_limits(State(api): State<Arc<Api>>) -> Response {
     }))
 }
 
-/// The same as YAML: a JSON value is one, so only the first level is written out.
+/// These and all others, as YAML.
 async fn tenant_limits(State(api): State<Arc<Api>>) -> Response {
-    let mut text = String::new();
-    if let Value::Object(limits) = published(&api) {
-        for (name, value) in limits {
-            let _ = match &value {
-                Value::String(plain) => writeln!(text, "{name}: {plain}"),
-                value => writeln!(text, "{name}: {value}"),
-            };
-        }
+    let mut limits = shown_config::limits(&api.limits.load());
+    if let (Value::Object(all), Value::Object(published)) = (&mut limits, published(&api)) {
+        all.extend(published);
     }
+    let text = shown_config::yaml(&limits, "");
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }

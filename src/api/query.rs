@@ -12,7 +12,7 @@ use serde_json::json;
 use super::access::Tenant;
 use super::error::{ApiError, CLIENT_CLOSED};
 use super::params::Params;
-use super::{Api, encode};
+use super::{Api, encode, language};
 use crate::model::{TimeRange, Timestamp};
 use crate::query::syntax::{self, Expr};
 use crate::query::{
@@ -58,6 +58,7 @@ pub fn query_limits(api: &Api) -> QueryLimits {
         entries_max: or_max(limits.max_entries_limit_per_query),
         series_max: or_max(limits.max_query_series),
         bytes_max: if bytes == 0 { u64::MAX } else { bytes },
+        length_ns_max: limits.max_query_length.ns(),
         timeout: timeout(limits.query_timeout.duration()),
         ..QueryLimits::default()
     }
@@ -161,7 +162,7 @@ pub fn json_value(value: &impl serde::Serialize) -> Response {
 }
 
 fn parse(query: &str) -> Result<Expr, ApiError> {
-    Ok(syntax::parse(query)?)
+    language::query(query)
 }
 
 pub fn check_limit(limit: usize, expr: &Expr, limits: &QueryLimits) -> Result<(), ApiError> {
@@ -299,7 +300,7 @@ pub async fn legacy(
     Ok(json_body(encode::legacy_streams(&result, categorize)))
 }
 
-/// For tail and exports: entries of a range, oldest first.
+/// For tails: the newest `limit` entries of a range, however long it is.
 pub fn history(
     api: &Api,
     expr: Expr,
@@ -307,7 +308,9 @@ pub fn history(
     limit: usize,
     context: &QueryContext,
 ) -> Result<QueryResult, QueryError> {
-    // The newest `limit` entries, then turned round: a tail starts with what is closest to now.
+    let limits = QueryLimits { length_ns_max: 0, ..context.limits };
+    let context =
+        QueryContext { tenant: context.tenant.clone(), cancel: context.cancel.clone(), limits };
     let query = RangeQuery {
         expr,
         start: range.start,
@@ -317,12 +320,12 @@ pub fn history(
         limit,
         direction: Direction::Backward,
     };
-    api.engine.range(&query, context)
+    api.engine.range(&query, &context)
 }
 
 pub async fn format(params: Params) -> Response {
     let query = params.get("query").unwrap_or_default();
-    match syntax::parse(query) {
+    match language::parsed(query) {
         Ok(expr) => json_value(&json!({"status": "success", "data": syntax::pretty(&expr)})),
         Err(error) => {
             let body = json!({"status": "invalid-query", "error": error.loki()});

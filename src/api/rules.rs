@@ -8,12 +8,17 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::Api;
 use super::error::ApiError;
 use super::params::Params;
+use super::{Api, language};
 
-fn yaml(text: Option<String>) -> Result<Response, ApiError> {
-    let text = text.ok_or_else(|| ApiError::not_found("no rule groups found"))?;
+/// Loki's words for what is not there; Grafana tells them from other faults.
+const NO_GROUPS: &str = "no rule groups found";
+const NO_GROUP: &str = "group does not exist";
+const NO_NAMESPACE: &str = "group namespace does not exist";
+
+fn yaml(text: Option<String>, missing: &str) -> Result<Response, ApiError> {
+    let text = text.ok_or_else(|| ApiError::not_found(missing))?;
     Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response())
 }
 
@@ -23,21 +28,21 @@ fn accepted() -> Response {
 }
 
 pub async fn list_all(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    yaml(api.control.rule_groups(None, None))
+    yaml(api.control.rule_groups(None, None), NO_GROUPS)
 }
 
 pub async fn list(
     State(api): State<Arc<Api>>,
     Path(namespace): Path<String>,
 ) -> Result<Response, ApiError> {
-    yaml(api.control.rule_groups(Some(&namespace), None))
+    yaml(api.control.rule_groups(Some(&namespace), None), NO_GROUPS)
 }
 
 pub async fn show(
     State(api): State<Arc<Api>>,
     Path((namespace, group)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    yaml(api.control.rule_groups(Some(&namespace), Some(&group)))
+    yaml(api.control.rule_groups(Some(&namespace), Some(&group)), NO_GROUP)
 }
 
 pub async fn put(
@@ -45,14 +50,16 @@ pub async fn put(
     Path(namespace): Path<String>,
     body: String,
 ) -> Result<Response, ApiError> {
-    api.control.put_rule_group(&namespace, &body).map_err(ApiError::bad_request)?;
+    language::aside(|| api.control.put_rule_group(&namespace, &body))
+        .map_err(ApiError::bad_request)?;
     Ok(accepted())
 }
 
 fn delete(api: &Api, namespace: &str, group: Option<&str>) -> Result<Response, ApiError> {
-    match api.control.delete_rule_group(namespace, group) {
+    match language::aside(|| api.control.delete_rule_group(namespace, group)) {
         Ok(true) => Ok(accepted()),
-        Ok(false) => Err(ApiError::not_found("no rule groups found")),
+        Ok(false) if group.is_none() => Err(ApiError::not_found(NO_NAMESPACE)),
+        Ok(false) => Err(ApiError::not_found(NO_GROUP)),
         Err(reason) => Err(ApiError::bad_request(reason)),
     }
 }

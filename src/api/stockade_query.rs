@@ -21,10 +21,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::access::Tenant;
 use super::error::ApiError;
 use super::params::Params;
-use super::{Api, encode, query};
+use super::{Api, encode, language, query, weight};
 use crate::limits;
 use crate::model::{TimeRange, Timestamp};
-use crate::query::syntax::{self, Expr, LogExpr};
+use crate::query::syntax::{Expr, LogExpr};
 use crate::query::{Direction, LogRow, Page, PageQuery, QueryStats, Ties, plain};
 
 /// Where an answer goes on. Everything is in it, so it holds across restarts.
@@ -74,7 +74,9 @@ pub fn any_query(params: &Params) -> Result<Expr, ApiError> {
             ));
         }
     };
-    syntax::parse(&text).map_err(|error| ApiError::bad_request(error.to_string()))
+    let expr = language::parsed(&text).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    weight::check(&expr)?;
+    Ok(expr)
 }
 
 /// An answer on its way.

@@ -12,7 +12,7 @@ use super::rules::Pipelines;
 use crate::api::{BoxFuture, Ingest, PushBody, PushFailure, PushOutcome};
 use crate::clock::SharedClock;
 use crate::collect::SourceBatch;
-use crate::collect::push::{self, ActiveStreams, PushLimits, RateLimiter, StreamLimits};
+use crate::collect::push::{self, ActiveStreams, PushLimits, StreamLimits, TenantRates};
 use crate::config::Limits;
 use crate::limits;
 use crate::metrics::{Counters, Metrics};
@@ -35,7 +35,7 @@ pub struct Intake {
     rules: Arc<ArcSwap<Rules>>,
     clock: SharedClock,
     counted: Counted,
-    tenant_rate: RateLimiter,
+    tenant_rates: TenantRates,
     active: ActiveStreams,
     bytes_in_flight: AtomicUsize,
     bytes_in_flight_max: usize,
@@ -46,6 +46,9 @@ pub struct Intake {
 /// How long a push waits while more is pushed than can be sealed. Clients come again sooner when
 /// they are refused, and what was read of their pushes is read again then.
 const ROOM_WAIT: Duration = Duration::from_secs(10);
+
+/// A megabyte of Loki's rate limits.
+const RATE_MB_BYTES: f64 = 1_048_576.0;
 
 /// A push that is ready for the store, and what was left out of it.
 struct Prepared {
@@ -139,14 +142,12 @@ impl Intake {
         metrics: &Metrics,
         bytes_in_flight_max: usize,
     ) -> Arc<Intake> {
-        let burst = rules.load().limits.ingestion_burst_size_mb * 1e6;
-        let tenant_rate = RateLimiter::new(burst, clock.now_ns());
         Arc::new(Intake {
             store,
             rules,
             clock,
             counted: Counted::new(metrics),
-            tenant_rate,
+            tenant_rates: TenantRates::default(),
             active: ActiveStreams::default(),
             bytes_in_flight: AtomicUsize::new(0),
             bytes_in_flight_max,
@@ -162,8 +163,9 @@ impl Intake {
         let mut decoded =
             push::open(&push.shape, push.encoding.as_deref(), push.body, &limits, now)
                 .map_err(PushFailure::Body)?;
-        self.check_rate(&rules.limits, &decoded.streams)?;
-        let rejected = decoded.validate(&limits, now);
+        self.check_rate(&rules.limits, &push.tenant, &decoded.streams)?;
+        let discover = &rules.discover;
+        let rejected = decoded.validate_as(&limits, now, &|labels| discover.service_name(labels));
         if rejected.entries > 0 {
             self.counted.rejected.add(&["limit"], rejected.entries as u64);
         }
@@ -197,20 +199,25 @@ impl Intake {
         Ok(Prepared { batch, outcome, limited: limited_message })
     }
 
-    fn check_rate(&self, limits: &Limits, streams: &[StreamBatch]) -> Result<(), PushFailure> {
+    fn check_rate(
+        &self,
+        limits: &Limits,
+        tenant: &str,
+        streams: &[StreamBatch],
+    ) -> Result<(), PushFailure> {
         if limits.ingestion_rate_mb <= 0.0 {
             return Ok(());
         }
         let bytes: usize = streams.iter().flat_map(|s| &s.entries).map(|e| e.bytes()).sum();
-        let rate = limits.ingestion_rate_mb * 1e6;
-        let burst = (limits.ingestion_burst_size_mb * 1e6).max(rate);
-        if self.tenant_rate.take(bytes, rate, burst, self.clock.now_ns()) {
+        let rate = limits.ingestion_rate_mb * RATE_MB_BYTES;
+        let burst = (limits.ingestion_burst_size_mb * RATE_MB_BYTES).max(rate);
+        if self.tenant_rates.take(tenant, bytes, rate, burst, self.clock.now_ns()) {
             return Ok(());
         }
         let lines: usize = streams.iter().map(|s| s.entries.len()).sum();
         self.counted.rejected.add(&["rate_limited"], lines as u64);
         Err(PushFailure::Limited(format!(
-            "ingestion rate limit exceeded (limit: {rate} bytes/sec) while attempting to ingest '{lines}' lines totaling '{bytes}' bytes, reduce log volume or raise ingestion_rate_mb"
+            "ingestion rate limit exceeded for user {tenant} (limit: {rate} bytes/sec) while attempting to ingest '{lines}' lines totaling '{bytes}' bytes, reduce log volume or raise ingestion_rate_mb"
         )))
     }
 

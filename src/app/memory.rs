@@ -35,6 +35,8 @@ pub struct Budget {
     pub queries_at_once: usize,
     /// Bodies of pushes under way, as they came.
     pub push_bytes_max: usize,
+    /// Lines that wait for slow readers of tails.
+    pub tail_bytes_max: usize,
 }
 
 /// Reads the limits of control groups (version 2 and 1) and the machine's memory. `root` is `/`
@@ -105,6 +107,7 @@ impl Budget {
             bytes,
             queries_at_once: queries.clamp(2, QUERIES_AT_ONCE_MAX),
             push_bytes_max: usize::try_from(bytes / 4).unwrap_or(usize::MAX),
+            tail_bytes_max: usize::try_from(bytes / 8).unwrap_or(usize::MAX),
         }
     }
 

@@ -196,6 +196,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
         multi_tenant_queries: loaded.config.querier.multi_tenant_queries_enabled,
         notifier: notify.clone(),
         queries_at_once: budget.queries_at_once,
+        tail_bytes_max: budget.tail_bytes_max,
     });
     gate.open(api::router(api));
     let (stop_sources, sources_stopping) = watch::channel(false);

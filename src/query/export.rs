@@ -23,7 +23,7 @@ use super::syntax::LogExpr;
 const NEAREST_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const NEAREST_TIME_MAX: Duration = Duration::from_secs(3);
 /// Rows between two looks at the clock.
-const ROWS_PER_LOOK: usize = 1024;
+const ROWS_PER_LOOK: usize = 32;
 /// What a row costs beside its texts.
 const ROW_BYTES: usize = 160;
 

@@ -258,3 +258,46 @@ fn explanations_say_what_was_read_and_why() {
     let found = explain(r#"{app="none"}"#);
     assert!(found["advice"][0].as_str().unwrap().contains("no stream matches"));
 }
+
+#[test]
+fn the_configuration_is_shown_with_defaults_and_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "\
+sources: []
+alerts: {rules: []}
+limits: {max_line_size: 1KB}
+notify:
+  route: {receiver: team}
+  receivers:
+    - name: team
+      slack_configs:
+        - api_url: http://127.0.0.1:9/services/T0/B0/abcdefgh
+          channel: '#team'
+      webhook_configs:
+        - url: http://127.0.0.1:9/hook
+          http_config: {basic_auth: {username: me, password: hunter2}}
+";
+    let server = Server::start(config, &folder.path().join("data"));
+    let (status, told) = server.get("/config");
+    assert_eq!(status, 200);
+    for words in [
+        "max_line_size: 1024B",
+        "query_timeout: 1m",
+        "multi_tenant: false",
+        "channel: '#team'",
+        "username: me",
+        "api_url: <secret>",
+        "period: 90d",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+    let (_, alertmanager) = server.get("/api/v2/status");
+    let (status, limits) = server.get("/config/tenant/v1/limits");
+    assert!(status == 200 && limits.contains("max_line_size: 1024B"), "{limits}");
+    assert!(limits.contains("retention_period: 90d") && limits.contains("ingestion_rate_mb: 0.0"));
+    for text in [&told, &alertmanager, &limits] {
+        for secret in ["abcdefgh", "hunter2"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}

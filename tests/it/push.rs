@@ -104,8 +104,8 @@ fn streams_over_the_limits_are_left_out_and_the_rest_is_stored() {
         stream("a", 10), stream("b", 2000), stream("c", 20), stream("d", 30),
     ]}));
     assert_eq!(status, 429, "{body}");
-    assert!(body.contains("Per stream rate limit exceeded (limit: 100 bytes/sec)"), "{body}");
-    assert!(body.contains("Maximum active stream limit exceeded"), "{body}");
+    assert!(body.contains("per stream rate limit exceeded (limit: 100 bytes/sec)"), "{body}");
+    assert!(body.contains("maximum active stream limit exceeded"), "{body}");
     let left_out = server.metric("rejected_lines_total{reason=\"stream_limit\"}");
     assert_eq!(left_out, Some(2.0));
     let lines = server.lines(r#"{app=~".+"}"#);

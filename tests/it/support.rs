@@ -92,6 +92,10 @@ impl Server {
         assert!(status.success(), "stopped with {status}; log:\n{}", self.log());
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn hang_up(&self) {
         signal(self.child.id(), "HUP");
     }

@@ -92,3 +92,47 @@ fn several_tenants_at_once_must_be_allowed() {
     assert_eq!(status, 400);
     assert_eq!(told, "tenant ID 'a|b' contains unsupported character '|'\n");
 }
+
+#[test]
+fn the_tenant_is_a_label_like_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(CONFIG, &folder.path().join("data"));
+    for tenant in ["a", "b", "c"] {
+        let line = format!("level=info who={tenant}");
+        assert_eq!(push(&server, tenant, &json!({"app": "x"}), &line).0, 204);
+    }
+    let whose = |query: &str| -> Vec<String> {
+        lines(&server, "a|b|c", query).into_iter().map(|(whose, _)| whose).collect()
+    };
+    for (query, expect) in [
+        // In selectors.
+        ("{app=\"x\", __tenant_id__=\"b\"}", vec!["b"]),
+        ("{app=\"x\", __tenant_id__!=\"b\"}", vec!["a", "c"]),
+        ("{app=\"x\", __tenant_id__=~\"a|c\"}", vec!["a", "c"]),
+        ("{app=\"x\", __tenant_id__!~\"a|c\"}", vec!["b"]),
+        ("{__tenant_id__=\"c\"}", vec!["c"]),
+        ("{__tenant_id__=~\".+\"}", vec!["a", "b", "c"]),
+        ("{app=\"x\", __tenant_id__=\"d\"}", vec![]),
+        // In pipelines.
+        ("{app=\"x\"} | __tenant_id__=\"b\"", vec!["b"]),
+        ("{app=\"x\"} | __tenant_id__!=\"b\"", vec!["a", "c"]),
+        ("{app=\"x\"} | logfmt | __tenant_id__=~\"b|c\" | who!=\"c\"", vec!["b"]),
+        ("{app=\"x\"} | label_format t=__tenant_id__ | t=\"a\"", vec![""]),
+        ("{app=\"x\"} | line_format \"{{.__tenant_id__}}\" |= \"c\"", vec!["c"]),
+        ("{app=\"x\"} | drop __tenant_id__ | who=\"\"", vec!["", "", ""]),
+    ] {
+        assert_eq!(whose(query), expect, "{query}");
+    }
+    let selector = "{app=\"x\", __tenant_id__!=\"b\"}";
+    let (_, series) = ask(&server, "a|b|c", "/loki/api/v1/series", &[("match[]", selector)]);
+    let expect = json!([{"__tenant_id__": "a", "app": "x"}, {"__tenant_id__": "c", "app": "x"}]);
+    assert_eq!(series["data"], expect);
+    let counted = "sum by (__tenant_id__) (count_over_time({app=\"x\", __tenant_id__!=\"a\"}[1h]))";
+    let (_, found) = ask(&server, "a|b|c", "/loki/api/v1/query", &[("query", counted)]);
+    let metrics: Vec<&Value> =
+        found["data"]["result"].as_array().unwrap().iter().map(|s| &s["metric"]).collect();
+    assert_eq!(metrics, [&json!({"__tenant_id__": "b"}), &json!({"__tenant_id__": "c"})]);
+    // Of one tenant alone there is no such label.
+    let (_, found) = ask(&server, "b", "/loki/api/v1/query", &[("query", counted)]);
+    assert_eq!(found["data"]["result"][0]["metric"], json!({}));
+}

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::fields::FieldNames;
 use super::room::Room;
-use super::validate::{PushLimits, validate};
+use super::validate::{PushLimits, Shown, validate};
 use super::{Format, PushError, bulk, jsonline, otlp};
 use crate::limits;
 use crate::model::{Entry, Labels, StreamBatch, Timestamp};
@@ -113,8 +113,18 @@ impl Decoded {
 
     /// Takes out what breaks a limit; the rest is ready to be stored.
     pub fn validate(&mut self, limits: &PushLimits, now: Timestamp) -> Refused {
+        self.validate_as(limits, now, &|_| None)
+    }
+
+    /// The same; streams are named by the labels that they will be stored with.
+    pub fn validate_as(
+        &mut self,
+        limits: &PushLimits,
+        now: Timestamp,
+        shown: Shown<'_>,
+    ) -> Refused {
         let Some(items) = &mut self.items else {
-            let rejected = validate(&mut self.streams, limits, now);
+            let rejected = validate(&mut self.streams, limits, now, shown);
             let message = (!rejected.is_empty()).then(|| rejected.message());
             return Refused { entries: rejected.entries, message };
         };
@@ -122,7 +132,7 @@ impl Decoded {
         let mut grouped: Vec<StreamBatch> = Vec::new();
         for (stream, place) in std::mem::take(&mut self.streams).into_iter().zip(&self.places) {
             let mut one = vec![stream];
-            let rejected = validate(&mut one, limits, now);
+            let rejected = validate(&mut one, limits, now, shown);
             let Some(stream) = one.pop() else {
                 if let Some(item) = items.get_mut(*place) {
                     item.fault = Some(Fault::new(FaultKind::Limit, rejected.message()));

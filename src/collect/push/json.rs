@@ -28,7 +28,15 @@ pub(super) fn decode(body: &Bytes, room: Room) -> Result<Vec<StreamBatch>, PushE
     Request { taken: &taken }
         .deserialize(&mut json)
         .and_then(|streams| json.end().map(|()| streams))
-        .map_err(|error| taken.full.take().unwrap_or_else(|| PushError::Json(error.to_string())))
+        .map_err(|error| taken.full.take().unwrap_or_else(|| told(&error.to_string())))
+}
+
+/// Of labels it is said in Loki's words what is wrong, as for the other formats.
+fn told(error: &str) -> PushError {
+    match error.strip_prefix("couldn't parse labels: ") {
+        Some(reason) => PushError::BadLabels(reason.to_owned()),
+        None => PushError::Json(error.to_owned()),
+    }
 }
 
 /// What all parts of one body share.

@@ -23,9 +23,9 @@ use bytes::Bytes;
 pub use body::{Decoded, Fault, FaultKind, Item, Refused, Shape, open};
 pub use decompress::decompress;
 pub use fields::FieldNames;
-pub use rate::RateLimiter;
+pub use rate::TenantRates;
 pub use streams::{ActiveStreams, StreamLimits};
-pub use validate::{PushLimits, Rejected, sanitize_metadata_name, validate};
+pub use validate::{PushLimits, Rejected, Shown, sanitize_metadata_name, validate};
 
 use crate::model::StreamBatch;
 use room::Room;
@@ -47,6 +47,8 @@ pub enum PushError {
     Json(String),
     #[error("couldn't parse labels: {labels}: {reason}")]
     Labels { labels: String, reason: String },
+    #[error("couldn't parse labels: {0}")]
+    BadLabels(String),
     #[error("the body has more than {entries_max} entries; send smaller batches")]
     TooManyEntries { entries_max: usize },
     #[error("error at least one valid stream is required for ingestion")]

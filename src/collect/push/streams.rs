@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::Rejected;
 use super::rate::Bucket;
+use crate::limits::TENANTS_ACTIVE_MAX;
 use crate::model::{Entry, StreamBatch, StreamId};
 
 /// A stream counts as active for so long after its last entry, and up to twice as long.
@@ -90,6 +91,17 @@ impl ActiveStreams {
                 tenant.rotate(now_ns);
                 tenant.len() > 0
             });
+            if tenants.len() >= TENANTS_ACTIVE_MAX {
+                for stream in streams.drain(..) {
+                    let bytes = stream.entries.iter().map(Entry::bytes).sum();
+                    rejected.add(stream.entries.len(), bytes, || {
+                        format!(
+                            "maximum of active tenants exceeded (limit: {TENANTS_ACTIVE_MAX}), user: '{tenant}'; come again when others are quiet"
+                        )
+                    });
+                }
+                return rejected;
+            }
         }
         let active = tenants.entry_ref(tenant).or_default();
         active.rotate(now_ns);
@@ -100,7 +112,7 @@ impl ActiveStreams {
             let Some(bucket) = active.bucket(id, streams_max, new) else {
                 rejected.add(stream.entries.len(), bytes(), || {
                     format!(
-                        "Maximum active stream limit exceeded when trying to create stream {}, reduce the number of active streams (reduce labels or reduce label values), or raise max_global_streams_per_user (limit: {streams_max}), user: '{tenant}'",
+                        "maximum active stream limit exceeded when trying to create stream {}, reduce the number of active streams (reduce labels or reduce label values), or raise max_global_streams_per_user (limit: {streams_max}), user: '{tenant}'",
                         stream.labels
                     )
                 });
@@ -113,7 +125,7 @@ impl ActiveStreams {
             let allowed = bucket.take(bytes, rate, burst, now_ns);
             if !allowed {
                 rejected.add(stream.entries.len(), bytes, || {
-                    let mut message = String::from("Per stream rate limit exceeded");
+                    let mut message = String::from("per stream rate limit exceeded");
                     let _ = write!(
                         message,
                         " (limit: {rate} bytes/sec) while attempting to ingest for stream '{}' totaling {bytes} bytes, consider splitting a stream via additional labels or raise per_stream_rate_limit",
@@ -173,7 +185,7 @@ mod tests {
         let (left, message) = pass(&active, &["a", "b", "c", "a"], &limits, 0);
         assert_eq!(left, ["a", "b", "a"]);
         assert!(message.starts_with(
-            "Maximum active stream limit exceeded when trying to create stream {app=\"c\"}"
+            "maximum active stream limit exceeded when trying to create stream {app=\"c\"}"
         ));
         assert_eq!(pass(&active, &["a", "b", "c"], &limits, ACTIVE_NS).0, ["a", "b"]);
         // `b` is quiet from here on and makes room after a while.
@@ -198,7 +210,7 @@ mod tests {
         let active = ActiveStreams::default();
         let (left, message) = pass(&active, &["a", "a", "a", "b"], &limits, 0);
         assert_eq!(left, ["a", "a", "b"]);
-        assert!(message.contains("Per stream rate limit exceeded (limit: 100 bytes/sec)"));
+        assert!(message.contains("per stream rate limit exceeded (limit: 100 bytes/sec)"));
         assert!(message.contains("'{app=\"a\"}' totaling 100 bytes"));
         assert_eq!(pass(&active, &["a"], &limits, SEC / 2).0.len(), 0);
         assert_eq!(pass(&active, &["a"], &limits, SEC).0.len(), 1);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{PUSH_ENTRIES_MAX, PUSH_PAIRS_MAX};
-use crate::model::Timestamp;
+use crate::model::{Entry, Labels, Timestamp};
 
 fn show(streams: &[StreamBatch]) -> String {
     let mut text = String::new();
@@ -49,7 +49,7 @@ fn json() {
     );
     check_json(
         r#"{"streams":[{"stream":{"a-b":"1"},"values":[]}]}"#,
-        "error: the JSON body cannot be read: couldn't parse labels: label name \"a-b\" is not valid: use letters, digits and '_', not starting with a digit at line 1 column 33",
+        "error: couldn't parse labels: label name \"a-b\" is not valid: use letters, digits and '_', not starting with a digit at line 1 column 33",
     );
     check_json(
         r#"{"streams":[{"stream":{"a":"1"},"values":[["7","x",{"k":1}]]}]}"#,
@@ -173,7 +173,7 @@ fn check_limit(stream: &str, value: &str, expect: &str) {
     let body = format!(r#"{{"streams":[{{"stream":{stream},"values":[{value},["2000","ok"]]}}]}}"#);
     let mut streams =
         decode(Format::Json, None, Bytes::from(body), 1 << 20).expect("a readable body");
-    let rejected = validate(&mut streams, &limits(), Timestamp(2000));
+    let rejected = validate(&mut streams, &limits(), Timestamp(2000), &|_| None);
     assert_eq!(rejected.message(), expect);
     let kept: usize = streams.iter().map(|s| s.entries.len()).sum();
     assert_eq!(kept + rejected.entries, 2, "every entry is stored or named");
@@ -211,6 +211,32 @@ fn limits_take_what_fits_and_name_the_rest() {
         r#"{"a":"1"}"#,
         r#"["2000","x",{"a":"1","b":"2","c":"3"}]"#,
         "stream '{a=\"1\"}' has too many structured metadata labels: '3', limit: '2'. Please see `limits_config.max_structured_metadata_entries_count`",
+    );
+}
+
+#[test]
+fn what_is_refused_is_grouped_and_named_as_it_would_be_stored() {
+    let stream = |app: &str, times: std::ops::Range<i64>| StreamBatch {
+        labels: Labels::from_pairs([("a", app)]),
+        entries: times.map(|ts| Entry::new(Timestamp(ts), "x")).collect(),
+    };
+    let shown = |labels: &Labels| Some(labels.with("service_name", "s"));
+    let told = |mut streams: Vec<StreamBatch>| {
+        validate(&mut streams, &limits(), Timestamp(2000), &shown).message()
+    };
+    let old = |app: &str| {
+        format!(
+            "entry for stream '{{a=\"{app}\", service_name=\"s\"}}' has timestamp too old: 1970-01-01T00:00:00Z, oldest acceptable timestamp is: 1970-01-01T00:00:00Z"
+        )
+    };
+    assert_eq!(told(vec![stream("1", 10..11)]), old("1"));
+    assert_eq!(told(vec![stream("1", 10..25)]), format!("15 errors like: {}", old("1")));
+    let two = told(vec![stream("1", 10..12), stream("2", 10..11), stream("1", 3..4)]);
+    assert_eq!(two, format!("3 errors like: {}; 1 errors like: {}", old("1"), old("2")));
+    let many = told((0..14).map(|n| stream(&n.to_string(), 1..3)).collect());
+    assert!(
+        many.ends_with("; and 8 more") && many.matches("2 errors like").count() == 10,
+        "{many}"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{Entry, StreamBatch, Text, Timestamp};
+use crate::model::{Entry, Labels, StreamBatch, Text, Timestamp};
 
 /// Limits with Loki's names and meanings; 0 means no limit where Loki has it so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,41 +25,41 @@ pub struct PushLimits {
 pub struct Rejected {
     pub entries: usize,
     pub bytes: usize,
-    messages: Vec<String>,
+    /// What is said, and how often.
+    kinds: Vec<(String, usize)>,
     more: usize,
 }
 
-const MESSAGES_MAX: usize = 10;
+const KINDS_MAX: usize = 10;
+
+/// The labels that a stream will be stored with, where they are others than it came with: what is
+/// refused is named as it would have been found.
+pub type Shown<'a> = &'a dyn Fn(&Labels) -> Option<Labels>;
 
 impl Rejected {
     pub(super) fn add(&mut self, entries: usize, bytes: usize, message: impl FnOnce() -> String) {
         self.entries += entries;
         self.bytes += bytes;
-        if self.messages.len() < MESSAGES_MAX {
-            self.messages.push(message());
+        let message = message();
+        if let Some((_, times)) = self.kinds.iter_mut().rev().find(|(known, _)| *known == message) {
+            *times += 1;
+        } else if self.kinds.len() < KINDS_MAX {
+            self.kinds.push((message, 1));
         } else {
             self.more += 1;
         }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries == 0 && self.messages.is_empty()
+        self.entries == 0 && self.kinds.is_empty()
     }
 
     pub fn message(&self) -> String {
-        if let [only] = &self.messages[..]
-            && self.more == 0
-        {
+        if let [(only, 1)] = &self.kinds[..] {
             return only.clone();
         }
-        let mut kinds: Vec<(&str, usize)> = Vec::new();
-        for message in &self.messages {
-            match kinds.iter_mut().find(|(known, _)| known == message) {
-                Some((_, times)) => *times += 1,
-                None => kinds.push((message, 1)),
-            }
-        }
-        let told: Vec<String> = kinds
+        let told: Vec<String> = self
+            .kinds
             .iter()
             .map(|(message, times)| format!("{times} errors like: {message}"))
             .collect();
@@ -72,36 +72,43 @@ impl Rejected {
 }
 
 /// Removes what breaks a limit and says why; the rest is ready to be stored.
-pub fn validate(streams: &mut Vec<StreamBatch>, limits: &PushLimits, now: Timestamp) -> Rejected {
+pub fn validate(
+    streams: &mut Vec<StreamBatch>,
+    limits: &PushLimits,
+    now: Timestamp,
+    shown: Shown<'_>,
+) -> Rejected {
     let mut rejected = Rejected::default();
     streams.retain_mut(|stream| {
-        if let Err(message) = check_labels(stream, limits) {
+        if let Err(message) = check_labels(stream, limits, shown) {
             let bytes = stream.entries.iter().map(Entry::bytes).sum();
             rejected.add(stream.entries.len(), bytes, || message);
             return false;
         }
-        check_entries(stream, limits, now, &mut rejected);
+        check_entries(stream, limits, now, shown, &mut rejected);
         !stream.entries.is_empty()
     });
     rejected
 }
 
-fn check_labels(stream: &StreamBatch, limits: &PushLimits) -> Result<(), String> {
+fn check_labels(stream: &StreamBatch, limits: &PushLimits, shown: Shown<'_>) -> Result<(), String> {
     let labels = &stream.labels;
+    let as_shown = || shown(labels).unwrap_or_else(|| labels.clone());
     // service_name is ours (or Loki's) to add and is not counted.
     let names = labels.iter().filter(|(name, _)| *name != "service_name").count();
     if limits.max_label_names_per_series > 0 && names > limits.max_label_names_per_series {
         return Err(format!(
-            "entry for stream '{labels}' has {names} label names; limit {}",
+            "entry for stream '{}' has {names} label names; limit {}",
+            as_shown(),
             limits.max_label_names_per_series
         ));
     }
     for (name, value) in labels.iter() {
         if name.len() > limits.max_label_name_length {
-            return Err(format!("stream '{labels}' has label name too long: '{name}'"));
+            return Err(format!("stream '{}' has label name too long: '{name}'", as_shown()));
         }
         if value.len() > limits.max_label_value_length {
-            return Err(format!("stream '{labels}' has label value too long: '{value}'"));
+            return Err(format!("stream '{}' has label value too long: '{value}'", as_shown()));
         }
     }
     Ok(())
@@ -111,6 +118,7 @@ fn check_entries(
     stream: &mut StreamBatch,
     limits: &PushLimits,
     now: Timestamp,
+    shown: Shown<'_>,
     rejected: &mut Rejected,
 ) {
     let oldest = if limits.reject_old_samples {
@@ -119,13 +127,17 @@ fn check_entries(
         Timestamp::MIN
     };
     let newest = now.saturating_add_ns(limits.creation_grace_period_ns);
+    // Made once a stream, and for those alone that something is said of.
+    let shown_once = std::cell::OnceCell::new();
     let labels = &stream.labels;
+    let name = || shown_once.get_or_init(|| shown(labels).unwrap_or_else(|| labels.clone()));
     stream.entries.retain_mut(|entry| {
         let bytes = entry.bytes();
         if entry.ts < oldest {
             rejected.add(1, bytes, || {
                 format!(
-                    "entry for stream '{labels}' has timestamp too old: {}, oldest acceptable timestamp is: {}",
+                    "entry for stream '{}' has timestamp too old: {}, oldest acceptable timestamp is: {}",
+                    name(),
                     whole_seconds(entry.ts),
                     whole_seconds(oldest)
                 )
@@ -134,7 +146,8 @@ fn check_entries(
         }
         if entry.ts > newest {
             rejected.add(1, bytes, || {
-                format!("entry for stream '{labels}' has timestamp too new: {}", whole_seconds(entry.ts))
+                let ts = whole_seconds(entry.ts);
+                format!("entry for stream '{}' has timestamp too new: {ts}", name())
             });
             return false;
         }
@@ -146,8 +159,9 @@ fn check_entries(
                 let length = entry.line.len();
                 rejected.add(1, bytes, || {
                     format!(
-                        "max entry size '{}' bytes exceeded for stream '{labels}' while adding an entry with length '{length}' bytes",
-                        limits.max_line_size_bytes
+                        "max entry size '{}' bytes exceeded for stream '{}' while adding an entry with length '{length}' bytes",
+                        limits.max_line_size_bytes,
+                        name()
                     )
                 });
                 return false;
@@ -156,7 +170,7 @@ fn check_entries(
         match check_metadata(entry, limits) {
             Ok(()) => true,
             Err(reason) => {
-                rejected.add(1, bytes, || format!("stream '{labels}' has {reason}"));
+                rejected.add(1, bytes, || format!("stream '{}' {reason}", name()));
                 false
             }
         }
@@ -174,20 +188,20 @@ fn check_metadata(entry: &mut Entry, limits: &PushLimits) -> Result<(), String> 
     }
     if !limits.allow_structured_metadata {
         return Err(
-            "structured metadata, which allow_structured_metadata does not allow".to_owned()
+            "includes structured metadata, but this feature is disallowed. Please see `limits_config.allow_structured_metadata`".to_owned()
         );
     }
     let (count, count_max) = (entry.metadata.len(), limits.max_structured_metadata_entries_count);
     if count_max > 0 && count > count_max {
         return Err(format!(
-            "too many structured metadata labels: '{count}', limit: '{count_max}'. Please see `limits_config.max_structured_metadata_entries_count`"
+            "has too many structured metadata labels: '{count}', limit: '{count_max}'. Please see `limits_config.max_structured_metadata_entries_count`"
         ));
     }
     let size: usize = entry.metadata.iter().map(|(n, v)| n.len() + v.len()).sum();
     let size_max = limits.max_structured_metadata_size_bytes;
     if size_max > 0 && size > size_max {
         return Err(format!(
-            "structured metadata too large: '{size}' bytes, limit: '{size_max}' bytes. Please see `limits_config.max_structured_metadata_size`"
+            "has structured metadata too large: '{size}' bytes, limit: '{size_max}' bytes. Please see `limits_config.max_structured_metadata_size`"
         ));
     }
     for (name, _) in &mut entry.metadata {

@@ -60,7 +60,7 @@ pub struct Collector {
 }
 
 /// Lines read between two looks at the clock.
-const LINES_PER_LOOK: usize = 64;
+const LINES_PER_LOOK: usize = 32;
 
 enum Fault {
     Query(QueryError),

@@ -148,8 +148,8 @@ pub fn arrival_key(direction: Direction, arrival: u64) -> i128 {
     }
 }
 
-/// Rows between two looks at the clock: a row of thousands of labels takes milliseconds.
-const ROWS_PER_LOOK: usize = 64;
+/// Rows between two looks at the clock. A hostile query may take a long time with each.
+const ROWS_PER_LOOK: usize = 32;
 
 impl Newest {
     fn new(

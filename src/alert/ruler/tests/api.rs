@@ -28,6 +28,11 @@ fn groups_are_made_listed_and_deleted_over_restarts() {
     assert!(one.contains("limit: 7\n") && one.contains("for: 1m\n"), "{one}");
     assert!(one.contains(r#""summary": "it is \"{{ $value }}\"""#), "{one}");
     assert!(ruler.groups_yaml(None).unwrap().contains("\"rules.yaml\":"));
+    // Clients compare what they have with what is told: only what was written is.
+    let bare = "name: \"bare\"\nrules:\n    - record: \"a\"\n      expr: \"vector(1)\"\n";
+    ruler.put_group("bare", bare).unwrap();
+    assert_eq!(ruler.group_yaml("bare", "bare").unwrap(), bare);
+    ruler.delete_namespace("bare").unwrap();
 
     ruler.delete_group("copy", "mine").unwrap();
     assert!(matches!(ruler.delete_group("copy", "mine"), Err(AlertError::NotFound)));

@@ -128,6 +128,8 @@ pub fn group(name: &str, rules: Vec<Rule>) -> Group {
         query_offset_ns: 0,
         limit: 100,
         limit_written: 0,
+        interval_is_written: true,
+        query_offset_is_written: false,
         labels: Vec::new(),
         rules,
     }
