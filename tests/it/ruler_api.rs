@@ -119,7 +119,7 @@ fn groups_with_faults_are_refused_with_all_of_them() {
         (format!("name: g\nrules: [{{alert: a, for: abc, {good}}}]"), "not a duration"),
         (format!("name: g\ninterval: xx\nrules: [{{alert: a, {good}}}]"), "not a duration"),
         (format!("name: g\nnome: x\nrules: [{{alert: a, {good}}}]"), "unknown key \"nome\""),
-        ("name: g\nrules: [{alert: a, expr: x}, {record: b, expr: y}]".to_owned(), "2:45"),
+        ("name: g\nrules: [{alert: a, expr: x}, {record: b, expr: y}]".to_owned(), "2:48"),
     ] {
         let (status, told) = ask(&server, "POST", "/loki/api/v1/rules/ns", &rules);
         assert_eq!(status, 400, "{rules}: {told}");
