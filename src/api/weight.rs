@@ -101,7 +101,7 @@ mod tests {
         let texts = |n: usize| vec!["\"id\""; n].join(" or ");
         for (query, expect) in [
             (s.to_owned(), 0),
-            (format!("{s} |= \"a\" | json | a=\"1\" and b>2 or c<3"), 5),
+            (format!("{s} |= \"a\" | json | a=\"1\" and b>2 or c<3"), 6),
             (format!("{s} | regexp \"(?P<a>x)(?P<b>y)(z)\" | pattern \"<a> <_> <b>\""), 7),
             (format!("{s} | json a, b=\"c\" | keep a, b | drop c"), 8),
             (format!("{s} |= {}", texts(1_600)), 101),
