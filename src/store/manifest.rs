@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::files::Files;
 use super::kept::{self, Kept};
+use super::trust::Trust;
 
 /// Raised when older versions would misread what newer ones write.
 const VERSION: u32 = 1;
@@ -51,6 +52,9 @@ pub struct Manifest {
     /// Files that were moved to the quarantine folder and why.
     #[serde(default)]
     pub quarantined: Vec<String>,
+    /// How far the clock is believed; earlier versions did not say.
+    #[serde(default)]
+    pub(super) clock: Option<Trust>,
 }
 
 impl Default for Manifest {
@@ -63,6 +67,7 @@ impl Default for Manifest {
             parts: Vec::new(),
             positions: BTreeMap::new(),
             quarantined: Vec::new(),
+            clock: None,
         }
     }
 }
@@ -83,6 +88,14 @@ impl Kept for Manifest {
 }
 
 impl Manifest {
+    /// How far a start believes the clock. Where the list does not say, as far as the times at
+    /// which parts were written, or their entries where these are older: the clock may have been
+    /// wrong then.
+    pub(super) fn trust(&self, now_ns: i64) -> Trust {
+        let written = self.parts.iter().map(|info| info.created_ns.min(info.last_ns));
+        self.clock.unwrap_or_else(|| Trust::new(written.max(), now_ns))
+    }
+
     /// Returns once the manifest is on disk. After an error the old one still counts.
     pub fn save(&mut self, files: &dyn Files, folder: &Path) -> Result<(), StoreError> {
         kept::save(self, files, folder)

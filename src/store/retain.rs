@@ -44,7 +44,7 @@ fn choose(
 ) -> Vec<(u64, Reason)> {
     let age_ns = i64::try_from(retention.age.as_nanos()).unwrap_or(i64::MAX);
     let oldest_ns = now_ns.saturating_sub(age_ns);
-    let today = day_name(Timestamp(latest_ns));
+    let (today, now) = (day_name(Timestamp(latest_ns)), day_name(Timestamp(now_ns)));
     let mut total: u64 = parts.iter().map(|info| info.disk_bytes).sum::<u64>() + other_bytes;
     let mut free = free_bytes;
     let mut sorted: Vec<&PartInfo> = parts.iter().collect();
@@ -55,8 +55,9 @@ fn choose(
             Reason::Age
         } else if retention.bytes_max.is_some_and(|bytes_max| total > bytes_max) {
             Reason::Bytes
-        } else if free < retention.disk_free_min_bytes && info.day < today {
-            // Something else may be filling the disk; what came in today is kept all the same.
+        } else if free < retention.disk_free_min_bytes && info.day < today && info.day != now {
+            // Something else may be filling the disk; what came in today is kept all the same,
+            // also when the clock was ahead once.
             Reason::FreeDisk
         } else {
             continue;
@@ -66,6 +67,14 @@ fn choose(
         gone.push((info.id, reason));
     }
     gone
+}
+
+/// When, after a time, the next part or the next streams in one may be past their time.
+fn next_loss(parts: &[PartInfo], ages: &[Duration], after_ns: i64) -> Option<i64> {
+    let losses = parts.iter().flat_map(|info| {
+        ages.iter().map(|age| info.last_ns.saturating_add(ns(*age)).saturating_add(1))
+    });
+    losses.filter(|at_ns| *at_ns > after_ns).min()
 }
 
 /// How long a stream is kept.
@@ -120,15 +129,30 @@ impl Store {
         let infos = shared.manifest.lock().parts.clone();
         // A part can go unread when not even the stream that is kept longest needs it.
         let mut retention = shared.options.retention.clone();
-        let ages = retention.streams.iter().map(|rule| rule.age);
-        retention.age = ages.fold(retention.age, Duration::max);
-        let believed = shared.trust.lock().look(now.0);
+        let mut ages: Vec<Duration> = retention.streams.iter().map(|rule| rule.age).collect();
+        ages.push(retention.age);
+        retention.age = ages.iter().copied().max().unwrap_or(retention.age);
+        let (believed, trust) = {
+            let mut trust = shared.trust.lock();
+            (trust.look(now.0, |after_ns| next_loss(&infos, &ages, after_ns)), *trust)
+        };
+        // Saved with the next change; a start that knows less just doubts a little longer.
+        shared.manifest.lock().clock = Some(trust);
         if believed.newly_doubted {
             tracing::warn!(
                 clock = %now,
                 last_seen = %Timestamp(believed.latest_ns),
                 "the clock is more than two days ahead of what was seen last; nothing is removed \
-                 because of its age until the clock has gone on evenly for a day"
+                 because of its age until the clock has gone on evenly for a day, and then little \
+                 by little; set the clock right if it is wrong"
+            );
+        }
+        if believed.stepped {
+            tracing::warn!(
+                clock = %now,
+                believed = %Timestamp(believed.now_ns),
+                "the clock is far ahead of what was seen before; days are removed one by one \
+                 because of their age, set the clock right if it is wrong"
             );
         }
         let gone = choose(&infos, &retention, believed, wal_bytes, free_bytes);
@@ -144,7 +168,7 @@ impl Store {
             }
         }
         if !shared.options.retention.streams.is_empty() {
-            self.retain_streams(now, &mut retained)?;
+            self.retain_streams(Timestamp(believed.now_ns), &mut retained)?;
         }
         Ok(retained)
     }
@@ -246,7 +270,7 @@ mod tests {
     }
 
     fn believed(now_ns: i64) -> Believed {
-        Believed { now_ns, latest_ns: now_ns, newly_doubted: false }
+        Believed { now_ns, latest_ns: now_ns, newly_doubted: false, stepped: false }
     }
 
     #[track_caller]
@@ -296,5 +320,8 @@ mod tests {
         check(&free, 850, &[(7, Reason::FreeDisk), (8, Reason::FreeDisk)]);
         let old: Vec<(u64, Reason)> = [7, 8, 9].map(|id| (id, Reason::FreeDisk)).into();
         check(&free, 0, &old);
+        // What came in today stays also when a later time was believed once.
+        let later = Believed { latest_ns: NOW + 365 * DAY_NS, ..believed(NOW) };
+        assert_eq!(choose(&parts(), &free, later, 50, 0), old);
     }
 }

@@ -238,8 +238,7 @@ impl Store {
         })?;
         let counters = Counters::new(&options.metrics);
         let recovered = recover(&files, &folder, &counters)?;
-        let last_written = recovered.manifest.parts.iter().map(|info| info.created_ns).max();
-        let trust = Trust::new(last_written, options.clock.now_ns());
+        let trust = recovered.manifest.trust(options.clock.now_ns());
         let state = State {
             active: HeadUnit::empty(),
             sealing: Vec::new(),

@@ -73,6 +73,27 @@ impl Shared {
         Ok(())
     }
 
+    /// The time for what is due: a clock that jumps ahead ends no time to think.
+    fn believed_ns(&self) -> i64 {
+        self.trust.lock().time(self.options.clock.now_ns())
+    }
+
+    /// Requests that came under a clock that was ahead count as if they had come now, or they,
+    /// and all later ones with them, would wait until that time has come.
+    fn date_back(&self) -> Result<(), StoreError> {
+        let now_ns = self.options.clock.now_ns();
+        if self.deletes.lock().waiting().all(|request| request.created_ns <= now_ns) {
+            return Ok(());
+        }
+        self.change_deletes(|book, hidden| {
+            for request in &mut book.requests {
+                request.created_ns = request.created_ns.min(now_ns);
+            }
+            let dated = hidden.active.iter().map(|active| active.dated_back(now_ns));
+            hidden.active = Arc::new(dated.collect());
+        })
+    }
+
     fn cancel_period_ns(&self) -> i64 {
         i64::try_from(self.options.delete_cancel_period.as_nanos()).unwrap_or(i64::MAX)
     }
@@ -186,7 +207,7 @@ impl Store {
         if request.state == DeleteState::Processed {
             return Err(DeleteError::InProcess);
         }
-        let age_ns = shared.options.clock.now_ns().saturating_sub(request.created_ns);
+        let age_ns = shared.believed_ns().saturating_sub(request.created_ns);
         if !force && age_ns >= shared.cancel_period_ns() {
             let period = shared.options.delete_cancel_period;
             return Err(DeleteError::PastDeadline(format!("{period:?}")));
@@ -205,14 +226,9 @@ impl Store {
     pub fn delete_once(&self) -> Result<bool, StoreError> {
         let shared = &self.shared;
         let _one_at_a_time = shared.compacting.lock();
+        shared.date_back()?;
         let state = shared.state.read().clone();
-        // Numbers grow with time, so what is due comes first, and one number says all.
-        let now_ns = shared.options.clock.now_ns();
-        let is_due = |active: &&Arc<Active>| {
-            now_ns.saturating_sub(active.created_ns) >= shared.cancel_period_ns()
-        };
-        let due: Vec<Arc<Active>> =
-            state.hidden.active.iter().take_while(is_due).cloned().collect();
+        let due = due(&state.hidden.active, shared.believed_ns(), shared.cancel_period_ns());
         let Some(up_to) = due.last().map(|active| active.seq) else { return Ok(false) };
         let mut clean = Vec::new();
         for part in state.parts.iter() {
@@ -331,6 +347,15 @@ impl Store {
         }
         Ok(false)
     }
+}
+
+/// Requests whose time has come. They are carried out in their order, so that one number says
+/// what a part is done with; what counts is the earliest time among a request and all later
+/// ones, since the clock may have been ahead when it came.
+fn due(active: &[Arc<Active>], now_ns: i64, period_ns: i64) -> Vec<Arc<Active>> {
+    let is_due = |active: &Arc<Active>| now_ns.saturating_sub(active.created_ns) >= period_ns;
+    let count = active.iter().rposition(is_due).map_or(0, |last| last + 1);
+    active.iter().take(count).cloned().collect()
 }
 
 /// Eight hex digits, as Loki's, that no other request has.

@@ -1,5 +1,6 @@
 //! The store as a whole.
 
+mod clock;
 mod corpus;
 mod crash;
 mod damage;
