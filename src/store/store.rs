@@ -1,7 +1,8 @@
 //! The store as its users hold it: opening, appending, positions, closing.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
@@ -19,7 +20,7 @@ use super::manifest::Manifest;
 use super::options::StoreOptions;
 use super::part::{Part, PartCache, PartFile};
 use super::read::ReadError;
-use super::recover::{quarantine_name, recover};
+use super::recover::{move_aside, quarantine_name, recover};
 use super::repeats::Repeats;
 use super::replay::replay;
 use super::scan::Pool;
@@ -129,7 +130,7 @@ impl Shared {
     /// that this query fails and the next ones have the rest.
     pub fn note_fault(&self, part: &Arc<Part>, error: StoreError) -> ReadError {
         match error {
-            StoreError::Damaged { .. } | StoreError::Index(_) | StoreError::Newer { .. } => {
+            error if error.is_damage() => {
                 self.quarantine(part, &error.to_string());
                 ReadError::Damaged(error.to_string())
             }
@@ -138,16 +139,27 @@ impl Shared {
         }
     }
 
+    /// The file first, then the list: what is in between at a crash is a part that is missing,
+    /// and not one that nothing lists and a start removes.
     fn quarantine(&self, part: &Arc<Part>, what: &str) {
         let id = part.info.id;
         let name = quarantine_name(&part.info.day, id);
         if !self.manifest.lock().parts.iter().any(|info| info.id == id) {
             return;
         }
+        if let Err(error) = move_aside(&*self.files, &self.options.data_dir, &part.info.day, id) {
+            // The next start tries again, since the list will name it. Or it is gone already.
+            tracing::error!(part = %name, %error, "damaged part could not be moved");
+        }
+        let was_listed = Cell::new(false);
         let changed = self.change_parts(
             |manifest| {
+                let before = manifest.parts.len();
                 manifest.parts.retain(|info| info.id != id);
-                manifest.quarantined.push(format!("{name}: {what}"));
+                was_listed.set(manifest.parts.len() < before);
+                if was_listed.get() {
+                    manifest.quarantined.push(format!("{name}: {what}"));
+                }
             },
             |state| {
                 let rest = state.parts.iter().filter(|other| other.info.id != id);
@@ -156,11 +168,9 @@ impl Shared {
         );
         self.cache.forget(id);
         match changed {
+            // Another reader was faster.
+            Ok(()) if !was_listed.get() => {}
             Ok(()) => {
-                let to = self.options.data_dir.join("quarantine").join(&name);
-                if let Err(error) = self.files.rename(part.path(), &to) {
-                    tracing::error!(part = %name, %error, "damaged part could not be moved");
-                }
                 self.counters.quarantined("part");
                 tracing::error!(part = %name, what, "moved a damaged part to the quarantine folder");
             }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub enum Unsynced {
 struct Content {
     bytes: Vec<u8>,
     synced: Vec<u8>,
+    /// Bytes that cannot be read.
+    bad: Option<Range<usize>>,
 }
 
 type Inode = Arc<Mutex<Content>>;
@@ -35,14 +38,30 @@ struct Disk {
     /// Calls that change something still allowed; afterwards everything fails.
     calls_left: Option<u64>,
     calls: u64,
+    /// The changing call after so many more fails, alone.
+    hiccup: Option<u64>,
+    /// Files with such a text in their path can be neither made nor renamed.
+    failing: Option<String>,
     /// Bytes the disk can hold.
     capacity: Option<u64>,
     fail_sync: bool,
+    on_create: Option<OnCreate>,
 }
+
+/// Called with the path of each file that is about to be made.
+type OnCreate = Arc<dyn Fn(&Path) + Send + Sync>;
 
 impl Disk {
     fn step(&mut self) -> io::Result<()> {
         self.calls += 1;
+        match &mut self.hiccup {
+            Some(0) => {
+                self.hiccup = None;
+                return Err(io::Error::other("the disk has hiccups"));
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
         match &mut self.calls_left {
             Some(0) => Err(io::Error::other("the disk is gone")),
             Some(left) => {
@@ -53,10 +72,21 @@ impl Disk {
         }
     }
 
+    fn check_name(&self, path: &Path) -> io::Result<()> {
+        let path = path.to_string_lossy();
+        match &self.failing {
+            Some(text) if path.contains(text) => Err(io::Error::other("this name cannot be had")),
+            _ => Ok(()),
+        }
+    }
+
     fn used(&self) -> u64 {
         self.names.values().map(|inode| inode.lock().bytes.len() as u64).sum()
     }
 }
+
+/// What Linux says of a sector that cannot be read.
+const EIO: i32 = 5;
 
 #[derive(Clone, Default)]
 pub struct FaultyFiles(Arc<Mutex<Disk>>);
@@ -69,6 +99,25 @@ impl FaultyFiles {
     /// After this many more changing calls every one fails.
     pub fn die_after(&self, calls: u64) {
         self.0.lock().calls_left = Some(calls);
+    }
+
+    /// After this many more changing calls one fails.
+    pub fn fail_one_after(&self, calls: u64) {
+        self.0.lock().hiccup = Some(calls);
+    }
+
+    /// Files with this text in their path can be neither made nor renamed.
+    pub fn set_failing(&self, text: Option<&str>) {
+        self.0.lock().failing = text.map(str::to_owned);
+    }
+
+    /// These bytes of a file cannot be read any more.
+    pub fn set_bad(&self, path: &Path, bytes: Range<usize>) {
+        self.0.lock().names[path].lock().bad = Some(bytes);
+    }
+
+    pub fn on_create(&self, call: impl Fn(&Path) + Send + Sync + 'static) {
+        self.0.lock().on_create = Some(Arc::new(call));
     }
 
     pub fn calls(&self) -> u64 {
@@ -103,7 +152,8 @@ impl FaultyFiles {
                         content.bytes[..kept].to_vec()
                     }
                 };
-                let content = Content { synced: bytes.clone(), bytes };
+                let bad = content.bad.clone();
+                let content = Content { synced: bytes.clone(), bytes, bad };
                 (path.clone(), Arc::new(Mutex::new(content)))
             })
             .collect();
@@ -179,6 +229,11 @@ impl ReadFile for FaultyRead {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let content = self.0.lock();
+        let wanted = offset as usize..offset as usize + buffer.len();
+        if content.bad.as_ref().is_some_and(|bad| bad.start < wanted.end && wanted.start < bad.end)
+        {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         let from = content.bytes.get(offset as usize..).unwrap_or_default();
         let from = from.get(..buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(from);
@@ -188,8 +243,13 @@ impl ReadFile for FaultyRead {
 
 impl Files for FaultyFiles {
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let on_create = self.0.lock().on_create.clone();
+        if let Some(call) = on_create {
+            call(path);
+        }
         let mut disk = self.0.lock();
         disk.step()?;
+        disk.check_name(path)?;
         let inode = Inode::default();
         disk.names.insert(path.to_owned(), inode.clone());
         Ok(Box::new(FaultyWrite { disk: self.0.clone(), inode }))
@@ -203,6 +263,7 @@ impl Files for FaultyFiles {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
         disk.step()?;
+        disk.check_name(to)?;
         let inode = disk.names.remove(from).ok_or_else(|| missing(from))?;
         disk.names.insert(to.to_owned(), inode);
         Ok(())

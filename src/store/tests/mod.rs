@@ -1,5 +1,6 @@
 //! The store as a whole.
 
+mod aside;
 mod clock;
 mod corpus;
 mod crash;
