@@ -17,9 +17,9 @@ use super::error::StoreError;
 use super::head::StreamRows;
 use super::manifest::PartInfo;
 use super::part::{About, Part, PartWriter, part_name};
+use super::replay::drop_segment;
 use super::state::HeadUnit;
 use super::store::Shared;
-use super::wal::segment_name;
 use super::writer::Job;
 use crate::model::Timestamp;
 
@@ -297,7 +297,7 @@ fn commit(
     )?;
     for segment in unit.segments.lock().iter() {
         // One that stays is removed at the next start.
-        let _ = shared.files.remove(&shared.wal_folder().join(segment_name(*segment)));
+        let _ = drop_segment(shared, *segment);
     }
     Ok(())
 }

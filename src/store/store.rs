@@ -66,6 +66,8 @@ pub(super) struct Shared {
     pub deletes: Mutex<Book>,
     /// Parts that were replaced and may still be read.
     pub leaving: Mutex<Vec<Weak<PartFile>>>,
+    /// Segments of the WAL with damage that could not be kept elsewhere.
+    pub damaged_segments: Mutex<BTreeSet<u64>>,
     /// When the next stream of a part is past its time.
     pub expiry: Mutex<HashMap<u64, i64>>,
     pub closing: AtomicBool,
@@ -274,6 +276,7 @@ impl Store {
             compacting: Mutex::new(()),
             deletes: Mutex::new(recovered.deletes),
             leaving: Mutex::default(),
+            damaged_segments: Mutex::default(),
             expiry: Mutex::default(),
             closing: AtomicBool::new(false),
             _lock: lock,
