@@ -126,10 +126,11 @@ pub(super) fn freeze_when_old(shared: &Shared) {
     }
 }
 
-/// Waits until nothing is left to be sealed, or more seals have failed than `failures`.
-pub(super) fn wait_sealed(shared: &Shared, failures: u64) -> Result<(), StoreError> {
+/// Waits until every head with a segment up to `last` is sealed, or more seals have failed than
+/// `failures`.
+pub(super) fn wait_sealed(shared: &Shared, last: u64, failures: u64) -> Result<(), StoreError> {
     loop {
-        if shared.state.read().sealing.is_empty() {
+        if shared.state.read().sealing.iter().all(|unit| unit.last_segment() > last) {
             return Ok(());
         }
         let mut signals = shared.sealer.signals.lock();

@@ -379,8 +379,9 @@ impl Store {
             .push(Job::Freeze { answer: Some(answer) }, u64::MAX)
             .map_err(|_| StoreError::Closed)?;
         let frozen = frozen.blocking_recv().map_err(|_| StoreError::Closed)?;
-        frozen.map_err(|error| StoreError::Seal(error.to_string()))?;
-        seal::wait_sealed(&self.shared, failures)
+        let last = frozen.map_err(|error| StoreError::Seal(error.to_string()))?;
+        // Heads that are frozen later are none of it, or this might never end.
+        seal::wait_sealed(&self.shared, last, failures)
     }
 
     /// Takes no more batches, writes those that wait, and stops the threads. Entries of the
