@@ -13,10 +13,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use parking_lot::MutexGuard;
+
 use super::deletes::Hidden;
 use super::error::StoreError;
 use super::manifest::PartInfo;
-use super::merge::{Input, Merged, merge};
+use super::merge::{Input, LeaveOut, Merged, merge};
 use super::part::{About, Part};
 use super::seal::day_name;
 use super::store::{Shared, Store};
@@ -46,8 +48,9 @@ pub struct Compacted {
 /// Chooses among all parts: those that a waiting delete request means must not be mixed with
 /// those that came after it.
 fn choose_of(shared: &Shared, parts: &[Arc<Part>], hidden: &Hidden) -> Option<Vec<u64>> {
+    let failed = shared.failed_days.lock();
     let mut groups: BTreeMap<Vec<u64>, Vec<PartInfo>> = BTreeMap::new();
-    for part in parts {
+    for part in parts.iter().filter(|part| !failed.contains(&part.info.day)) {
         groups.entry(hidden.exempt(&part.info)).or_default().push(part.info.clone());
     }
     let thresholds = &shared.options.thresholds;
@@ -84,10 +87,15 @@ pub(super) fn relieve(shared: &Shared) {
                 "a day has too many small parts; merging them before the next is made, batches may be refused meanwhile"
             );
         }
-        match compact(shared) {
+        // Somebody else may be at it for minutes; one more small part does less harm than heads
+        // that wait so long.
+        let Some(alone) = shared.compacting.try_lock_for(thresholds.relieve_wait) else { break };
+        match compact(shared, &alone) {
             Ok(Some(_)) => {}
             // Nothing can be merged, so waiting would not help.
             Ok(None) => break,
+            // The part was moved aside.
+            Err(error) if error.is_damage() => tracing::error!(%error, "merging parts failed"),
             Err(error) => {
                 tracing::error!(%error, "merging parts failed");
                 break;
@@ -129,38 +137,71 @@ fn choose(parts: &[PartInfo], today: &str, bytes_max: u64, inputs_max: usize) ->
 impl Store {
     /// Merges parts once; `None` when nothing is worth a merge. Call it again until then. One
     /// call at a time works, others wait for it.
+    ///
+    /// After an error other days are merged; that day comes again once nothing is left to do.
     pub fn compact_once(&self) -> Result<Option<Compacted>, StoreError> {
-        compact(&self.shared)
+        let alone = self.shared.compacting.lock();
+        compact(&self.shared, &alone)
     }
 
-    /// Replaces parts by one without the rows that are to go. `None` when that came to nothing:
-    /// a part is gone, or `still` says at the end that it is not wanted any more.
+    /// Replaces a part by one without the rows that are to go, and with it all that delete
+    /// requests up to `deletes_seq` mean. `None` when that came to nothing:
+    /// the part is gone, or `still` says at the end that it is not wanted any more. Waits while
+    /// other parts are merged or replaced.
     pub(super) fn rewrite(
         &self,
-        inputs: Vec<Input>,
+        part: &Arc<Part>,
+        leave_out: LeaveOut,
         deletes_seq: u64,
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Merged>, StoreError> {
-        rewrite(&self.shared, inputs, deletes_seq, still)
+        let shared = &self.shared;
+        let alone = shared.compacting.lock();
+        // It may have gone while nobody held the lock, and more may be known of it.
+        let parts = shared.state.read().parts.clone();
+        let Some(part) = parts.iter().find(|other| other.info.id == part.info.id) else {
+            return Ok(None);
+        };
+        let input = Input { leave_out, ..Input::new(shared, part)? };
+        let deletes_seq = deletes_seq.max(part.info.deletes_seq);
+        rewrite(shared, vec![input], deletes_seq, still, &alone)
     }
 }
 
-fn compact(shared: &Shared) -> Result<Option<Compacted>, StoreError> {
-    let _one_at_a_time = shared.compacting.lock();
+/// Held by whoever merges or replaces parts, so that memory is taken once.
+type Alone<'a> = MutexGuard<'a, ()>;
+
+fn compact(shared: &Shared, alone: &Alone<'_>) -> Result<Option<Compacted>, StoreError> {
     let (parts, hidden) = {
         let state = shared.state.read();
         (state.parts.clone(), state.hidden.clone())
     };
-    let Some(chosen) = choose_of(shared, &parts, &hidden) else { return Ok(None) };
+    let Some(chosen) = choose_of(shared, &parts, &hidden) else {
+        shared.failed_days.lock().clear();
+        return Ok(None);
+    };
     let mut inputs: Vec<Arc<Part>> =
         parts.iter().filter(|part| chosen.contains(&part.info.id)).cloned().collect();
     inputs.sort_by_key(|part| (part.info.order, part.info.id));
     drop(parts);
+    let compacted = merge_parts(shared, &inputs, alone);
+    if compacted.is_err() {
+        let days = inputs.iter().map(|part| part.info.day.clone());
+        shared.failed_days.lock().extend(days);
+    }
+    compacted.map(Some)
+}
+
+fn merge_parts(
+    shared: &Shared,
+    inputs: &[Arc<Part>],
+    alone: &Alone<'_>,
+) -> Result<Compacted, StoreError> {
     // Requests up to the least of these mean none of the rows; later ones all of them alike.
     let deletes_seq = inputs.iter().map(|part| part.info.deletes_seq).min().unwrap_or_default();
     let opened: Vec<Input> =
         inputs.iter().map(|part| Input::new(shared, part)).collect::<Result<_, _>>()?;
-    let merged = rewrite(shared, opened, deletes_seq, &|| true)?.unwrap_or_default();
+    let merged = rewrite(shared, opened, deletes_seq, &|| true, alone)?.unwrap_or_default();
     let info = merged.info.as_ref();
     let compacted = Compacted {
         parts: inputs.len(),
@@ -174,7 +215,24 @@ fn compact(shared: &Shared) -> Result<Option<Compacted>, StoreError> {
     shared.counters.merged(compacted.blocks_copied, compacted.blocks_read);
     let now_ns = shared.options.clock.now_ns();
     shared.last_compaction_ns.store(now_ns, Ordering::Relaxed);
-    Ok(Some(compacted))
+    Ok(compacted)
+}
+
+/// The last free space is for sealing heads, and what a merge that failed has left goes first.
+fn check_room(shared: &Shared, inputs: &[Arc<Part>]) -> Result<(), StoreError> {
+    if !shared.unlisted.lock().is_empty() {
+        shared.change_parts(|_| {}, |_| {})?;
+    }
+    let folder = &shared.options.data_dir;
+    let free_bytes = shared.files.free_bytes(folder).map_err(StoreError::io(folder))?;
+    let needed_bytes = inputs
+        .iter()
+        .map(|part| part.info.disk_bytes)
+        .fold(shared.options.retention.disk_free_stop_bytes, u64::saturating_add);
+    if free_bytes < needed_bytes {
+        return Err(StoreError::NoRoom { path: folder.clone(), free_bytes, needed_bytes });
+    }
+    Ok(())
 }
 
 fn rewrite(
@@ -182,8 +240,10 @@ fn rewrite(
     inputs: Vec<Input>,
     deletes_seq: u64,
     still: &dyn Fn() -> bool,
+    _alone: &Alone<'_>,
 ) -> Result<Option<Merged>, StoreError> {
     let parts: Vec<Arc<Part>> = inputs.iter().map(|input| input.part.clone()).collect();
+    check_room(shared, &parts)?;
     let infos = || parts.iter().map(|part| &part.info);
     let wal_segment = inputs.iter().map(|input| input.opened.table.wal_segment).max();
     let about = About {
@@ -213,7 +273,7 @@ fn replace_parts(
     let is_input = |id: u64| inputs.iter().any(|part| part.info.id == id);
     let new = info.map(|info| Part::new(&shared.files, &shared.parts_folder(), info));
     let gone = Cell::new(false);
-    shared.change_parts(
+    let changed = shared.change_parts(
         |manifest| {
             let listed = manifest.parts.iter().filter(|info| is_input(info.id)).count();
             // Retention or quarantine took an input meanwhile: its entries must not come
@@ -233,7 +293,12 @@ fn replace_parts(
                 state.parts = Arc::new(all);
             }
         },
-    )?;
+    );
+    if let Err(error) = changed {
+        // Which manifest a crash would leave is not known, so the part stays until one is saved.
+        shared.unlisted.lock().extend(new);
+        return Err(error);
+    }
     if gone.get() {
         new.iter().for_each(|part| part.doom());
         return Ok(false);

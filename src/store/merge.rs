@@ -58,7 +58,7 @@ impl Input {
 
 /// Names the part and moves it aside when the error says that it is damaged.
 pub(super) fn noted(shared: &Shared, part: &Arc<Part>, error: StoreError) -> StoreError {
-    if matches!(error, StoreError::Damaged { .. }) {
+    if error.is_damage() {
         let again = StoreError::Damaged { path: part.path().to_owned(), what: error.to_string() };
         shared.note_fault(part, error);
         return again;

@@ -40,6 +40,8 @@ pub struct Thresholds {
     pub compact_inputs_max: usize,
     /// Small parts of a day above which no head is sealed before some of them are merged.
     pub day_parts_max: usize,
+    /// So long such a head waits while parts are merged or written anew already.
+    pub relieve_wait: Duration,
     /// Memory for the tables and indexes of parts that queries have opened.
     pub cache_bytes_max: u64,
     /// Threads that one scan may use, the one that asked for it included.
@@ -85,6 +87,7 @@ impl Default for Thresholds {
             part_bytes_max: 512 * MIB,
             compact_inputs_max: 10,
             day_parts_max: 64,
+            relieve_wait: Duration::from_secs(1),
             cache_bytes_max: 32 * MIB,
             scan_workers: std::thread::available_parallelism()
                 .map_or(1, NonZero::get)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::error::StoreError;
 use super::manifest::PartInfo;
-use super::merge::{Input, LeaveOut};
+use super::merge::{LeaveOut, Merged, noted};
 use super::options::{Retention, StreamRetention};
 use super::part::{Part, Table};
 use super::seal::day_name;
@@ -197,48 +197,64 @@ impl Store {
 
     fn retain_streams(&self, now: Timestamp, retained: &mut Retained) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let _one_at_a_time = shared.compacting.lock();
         let parts = shared.state.read().parts.clone();
         shared.expiry.lock().retain(|id, _| parts.iter().any(|part| part.info.id == *id));
         let mut gone = Vec::new();
+        let mut failed = None;
         for part in parts.iter() {
-            let id = part.info.id;
-            if shared.expiry.lock().get(&id).is_some_and(|next_ns| *next_ns >= now.0) {
-                continue;
-            }
-            let mut input = match Input::new(shared, part) {
-                Ok(input) => input,
+            match self.retain_streams_of(part, now, retained) {
+                Ok(true) => gone.push(part.info.id),
+                Ok(false) => {}
                 // It was moved aside and named; the others are looked at all the same.
-                Err(StoreError::Damaged { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let found = expired(&shared.options.retention, &part.info, &input.opened.table, now.0);
-            if found.all {
-                gone.push(id);
-            } else if found.streams.is_empty() {
-                shared.expiry.lock().extend(found.next_ns.map(|next_ns| (id, next_ns)));
-            } else {
-                let streams = found.streams.len();
-                input.leave_out = LeaveOut { streams: found.streams, ..LeaveOut::default() };
-                let merged = self.rewrite(vec![input], part.info.deletes_seq, &|| true)?;
-                let entries = merged.map_or(0, |merged| merged.left_out);
-                retained.rewritten_parts += 1;
-                retained.removed_entries += entries;
-                shared.counters.expired(entries);
-                tracing::info!(
-                    part = id,
-                    day = part.info.day,
-                    streams,
-                    entries,
-                    "removed streams that are past their time"
-                );
+                Err(error) if error.is_damage() => {}
+                // What can go helps all the same, perhaps against this very error.
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        if gone.is_empty() {
-            return Ok(());
+        if !gone.is_empty() {
+            tracing::info!(reason = ?Reason::Age, parts = gone.len(), "removed old parts");
+            self.remove_parts(&gone, retained)?;
         }
-        tracing::info!(reason = ?Reason::Age, parts = gone.len(), "removed old parts");
-        self.remove_parts(&gone, retained)
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Gives whether all of the part is past its time.
+    fn retain_streams_of(
+        &self,
+        part: &Arc<Part>,
+        now: Timestamp,
+        retained: &mut Retained,
+    ) -> Result<bool, StoreError> {
+        let shared = &self.shared;
+        let id = part.info.id;
+        if shared.expiry.lock().get(&id).is_some_and(|next_ns| *next_ns >= now.0) {
+            return Ok(false);
+        }
+        let opened = shared.cache.open(part).map_err(|error| noted(shared, part, error))?;
+        let found = expired(&shared.options.retention, &part.info, &opened.table, now.0);
+        drop(opened);
+        if found.all {
+            return Ok(true);
+        }
+        if found.streams.is_empty() {
+            shared.expiry.lock().extend(found.next_ns.map(|next_ns| (id, next_ns)));
+            return Ok(false);
+        }
+        let streams = found.streams.len();
+        let leave_out = LeaveOut { streams: found.streams, ..LeaveOut::default() };
+        let merged = self.rewrite(part, leave_out, 0, &|| true)?;
+        let Some(Merged { left_out: entries, .. }) = merged else { return Ok(false) };
+        retained.rewritten_parts += 1;
+        retained.removed_entries += entries;
+        shared.counters.expired(entries);
+        tracing::info!(
+            part = id,
+            day = part.info.day,
+            streams,
+            entries,
+            "removed streams that are past their time"
+        );
+        Ok(false)
     }
 }
 

@@ -228,15 +228,8 @@ fn write_part(
         wal_segment: unit.last_segment(),
         block_bytes: shared.options.thresholds.block_bytes,
     };
-    let path = shared.parts_folder().join(&about.day).join(part_name(id));
-    let made = PartWriter::create(&shared.files, &shared.parts_folder(), about)
-        .and_then(|writer| fill_part(writer, streams, days));
-    if made.is_err() {
-        // Wherever it failed: the next try has a number of its own and needs the room.
-        let _ = shared.files.remove(&path.with_extension("tmp"));
-        let _ = shared.files.remove(&path);
-    }
-    made
+    let writer = PartWriter::create(&shared.files, &shared.parts_folder(), about)?;
+    fill_part(writer, streams, days)
 }
 
 fn fill_part(

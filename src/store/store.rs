@@ -61,7 +61,12 @@ pub(super) struct Shared {
     pub degraded: Degraded,
     pub last_compaction_ns: AtomicI64,
     pub trust: Mutex<Trust>,
+    /// Held while parts are merged or written anew.
     pub compacting: Mutex<()>,
+    /// Days of which merging failed, and others are merged first.
+    pub failed_days: Mutex<BTreeSet<String>>,
+    /// Parts that could not be listed and are not needed; they go once a manifest is saved.
+    pub unlisted: Mutex<Vec<Arc<Part>>>,
     /// The list of delete requests. Taken after `manifest` where both are needed.
     pub deletes: Mutex<Book>,
     /// Parts that were replaced and may still be read.
@@ -119,12 +124,16 @@ impl Shared {
         change: impl FnOnce(&mut Manifest),
         swap: impl FnOnce(&mut State),
     ) -> Result<(), StoreError> {
+        // Dropped, and with that removed, when the lock is free again.
+        let mut unlisted: Vec<Arc<Part>> = Vec::new();
         let mut manifest = self.manifest.lock();
         let mut changed = manifest.clone();
         change(&mut changed);
         changed.save(&*self.files, &self.options.data_dir)?;
         *manifest = changed;
         swap(&mut self.state.write());
+        unlisted.append(&mut self.unlisted.lock());
+        unlisted.iter().for_each(|part| part.doom());
         Ok(())
     }
 
@@ -274,6 +283,8 @@ impl Store {
             last_compaction_ns: AtomicI64::new(0),
             trust: Mutex::new(trust),
             compacting: Mutex::new(()),
+            failed_days: Mutex::default(),
+            unlisted: Mutex::default(),
             deletes: Mutex::new(recovered.deletes),
             leaving: Mutex::default(),
             damaged_segments: Mutex::default(),

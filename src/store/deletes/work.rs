@@ -12,7 +12,7 @@ use super::hide::{Active, Hidden, Hiding};
 use crate::limits;
 use crate::store::block::{BlockBuf, Wanted};
 use crate::store::error::StoreError;
-use crate::store::merge::{Input, LeaveOut, noted};
+use crate::store::merge::{LeaveOut, noted};
 use crate::store::part::{BlockSet, Clauses, Part};
 use crate::store::store::{Shared, Store};
 use crate::store::wal::{segment_name, segment_number};
@@ -225,7 +225,6 @@ impl Store {
     /// Carries out the next piece of what is due; `false` when there is nothing left to do now.
     pub fn delete_once(&self) -> Result<bool, StoreError> {
         let shared = &self.shared;
-        let _one_at_a_time = shared.compacting.lock();
         shared.date_back()?;
         let state = shared.state.read().clone();
         let due = due(&state.hidden.active, shared.believed_ns(), shared.cancel_period_ns());
@@ -244,8 +243,7 @@ impl Store {
                 continue;
             }
             self.note_clean(&clean, up_to)?;
-            let mut input = Input::new(shared, part)?;
-            input.leave_out = LeaveOut {
+            let leave_out = LeaveOut {
                 hiding: Hiding::new(concerned.into_iter()),
                 hidden_blocks: Some(hidden_blocks),
                 ..LeaveOut::default()
@@ -255,7 +253,7 @@ impl Store {
                 let now = shared.state.read().hidden.active.clone();
                 due.iter().all(|active| now.iter().any(|other| other.seq == active.seq))
             };
-            let merged = self.rewrite(vec![input], up_to.max(part.info.deletes_seq), &still)?;
+            let merged = self.rewrite(part, leave_out, up_to, &still)?;
             if let Some(merged) = merged {
                 shared.counters.deleted(merged.left_out);
                 tracing::info!(

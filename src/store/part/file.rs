@@ -15,7 +15,7 @@ use super::table::{BlockRow, IndexFile, Table};
 use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, OLDEST_VERSION, VERSION, part_name};
 use crate::model::{TimeRange, Timestamp};
 use crate::store::block::{BlockBuf, Wanted, is_sound};
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, is_unreadable};
 use crate::store::files::{Files, ReadFile};
 use crate::store::filter;
 use crate::store::manifest::PartInfo;
@@ -104,6 +104,14 @@ impl Drop for PartFile {
     }
 }
 
+/// A cable that is loose for a moment moves no part aside.
+fn read_twice(file: &dyn ReadFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    match file.read_at(buffer, offset) {
+        Err(error) if is_unreadable(&error) => file.read_at(buffer, offset),
+        read => read,
+    }
+}
+
 /// The table of a part and its file.
 pub struct Opened {
     file: Box<dyn ReadFile>,
@@ -114,7 +122,15 @@ pub struct Opened {
 
 impl Opened {
     pub fn open(files: &dyn Files, path: &Path) -> Result<Opened, StoreError> {
-        Opened::of(files.open(path).map_err(StoreError::io(path))?, path)
+        let file = files.open(path).map_err(|error| match error.kind() {
+            // Files of parts go only when nobody holds the part any more.
+            io::ErrorKind::NotFound => StoreError::Damaged {
+                path: path.to_owned(),
+                what: "the file is missing".to_owned(),
+            },
+            _ => StoreError::reading(path, "the file cannot be opened")(error),
+        })?;
+        Opened::of(file, path)
     }
 
     /// A part in memory.
@@ -139,12 +155,15 @@ impl Opened {
     fn of(file: Box<dyn ReadFile>, path: &Path) -> Result<Opened, StoreError> {
         let damaged =
             |what: &str| StoreError::Damaged { path: path.to_owned(), what: what.to_owned() };
-        let disk_bytes = file.bytes().map_err(StoreError::io(path))?;
+        let reading = StoreError::reading(path, "table");
+        let read_at =
+            |buffer: &mut [u8], offset: u64| read_twice(&*file, buffer, offset).map_err(&reading);
+        let disk_bytes = file.bytes().map_err(&reading)?;
         if disk_bytes < (MAGIC.len() + FOOTER_BYTES) as u64 {
             return Err(damaged("file is cut"));
         }
         let mut magic = [0; 8];
-        file.read_at(&mut magic, 0).map_err(StoreError::io(path))?;
+        read_at(&mut magic, 0)?;
         if magic[..7] != MAGIC[..7] {
             return Err(damaged("not a part"));
         }
@@ -157,7 +176,7 @@ impl Opened {
         }
         let mut footer = [0; FOOTER_BYTES];
         let footer_at = disk_bytes - FOOTER_BYTES as u64;
-        file.read_at(&mut footer, footer_at).map_err(StoreError::io(path))?;
+        read_at(&mut footer, footer_at)?;
         let mut reader = Reader::new(&footer);
         let fields = (|| {
             let fields = (reader.u64()?, reader.u32()?, reader.u32()?, reader.u32()?);
@@ -170,7 +189,7 @@ impl Opened {
             return Err(damaged("footer"));
         }
         let mut table = vec![0; stored as usize];
-        file.read_at(&mut table, offset).map_err(StoreError::io(path))?;
+        read_at(&mut table, offset)?;
         if crc32fast::hash(&table) != crc {
             return Err(damaged("table"));
         }
@@ -186,10 +205,8 @@ impl Opened {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64, what: &str) -> Result<(), StoreError> {
-        self.file.read_at(buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.damaged(what),
-            _ => StoreError::io(&self.path)(error),
-        })
+        read_twice(&*self.file, buffer, offset)
+            .map_err(|error| StoreError::reading(&self.path, what)(error))
     }
 
     fn read_file(&self, file: &IndexFile) -> Result<Vec<u8>, StoreError> {

@@ -1,6 +1,7 @@
 //! The store as a whole.
 
 mod aside;
+mod busy;
 mod clock;
 mod corpus;
 mod crash;
@@ -16,3 +17,4 @@ mod robust;
 mod shapes;
 mod share;
 mod support;
+mod unreadable;
