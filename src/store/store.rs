@@ -252,6 +252,12 @@ impl Store {
             let path = folder.join(part);
             files.create_folder(&path).map_err(StoreError::io(&path))?;
         }
+        // A power cut must not take the folders with all that is acknowledged in them. The one
+        // above may be closed to us; it is there since somebody else made it then.
+        files.sync_folder(&folder).map_err(StoreError::io(&folder))?;
+        if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+            let _ = files.sync_folder(above);
+        }
         let lock_path = folder.join("lock");
         let lock = files.lock(&lock_path).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => StoreError::Locked { path: folder.clone() },

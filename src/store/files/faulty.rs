@@ -32,7 +32,8 @@ type Inode = Arc<Mutex<Content>>;
 
 #[derive(Default)]
 struct Disk {
-    folders: BTreeMap<PathBuf, ()>,
+    /// And whether the one above was synced since.
+    folders: BTreeMap<PathBuf, bool>,
     names: BTreeMap<PathBuf, Inode>,
     synced_names: BTreeMap<PathBuf, Inode>,
     /// Calls that change something still allowed; afterwards everything fails.
@@ -139,8 +140,13 @@ impl FaultyFiles {
             Unsynced::Lost => &disk.synced_names,
             Unsynced::Half | Unsynced::Kept => &disk.names,
         };
+        let lasts = |path: &Path| {
+            let above = |path: &Path| *disk.folders.get(path).unwrap_or(&true);
+            unsynced != Unsynced::Lost || path.ancestors().all(above)
+        };
         let names: BTreeMap<PathBuf, Inode> = names
             .iter()
+            .filter(|(path, _)| lasts(path))
             .map(|(path, inode)| {
                 let content = inode.lock();
                 let bytes = match unsynced {
@@ -158,7 +164,12 @@ impl FaultyFiles {
             })
             .collect();
         FaultyFiles(Arc::new(Mutex::new(Disk {
-            folders: disk.folders.clone(),
+            folders: disk
+                .folders
+                .keys()
+                .filter(|path| lasts(path))
+                .map(|path| (path.clone(), true))
+                .collect(),
             synced_names: names.clone(),
             names,
             ..Disk::default()
@@ -281,14 +292,15 @@ impl Files for FaultyFiles {
         if disk.names.keys().any(|name| name.starts_with(path)) {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
-        disk.folders.remove(path).ok_or_else(|| missing(path))
+        disk.folders.remove(path).map(drop).ok_or_else(|| missing(path))
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
         disk.step()?;
         for folder in path.ancestors() {
-            disk.folders.insert(folder.to_owned(), ());
+            let is_root = folder.parent().is_none();
+            disk.folders.entry(folder.to_owned()).or_insert(is_root);
         }
         Ok(())
     }
@@ -319,6 +331,9 @@ impl Files for FaultyFiles {
         let mut disk = self.0.lock();
         disk.step()?;
         let disk = &mut *disk;
+        for (path, synced) in &mut disk.folders {
+            *synced |= path.parent() == Some(folder);
+        }
         disk.synced_names.retain(|path, _| path.parent() != Some(folder));
         for (path, inode) in &disk.names {
             if path.parent() == Some(folder) {

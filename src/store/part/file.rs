@@ -284,6 +284,13 @@ impl Opened {
         }
     }
 
+    /// Reads all blocks and the index and compares the checksums in them.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let mut stored = Vec::new();
+        self.table.blocks.iter().try_for_each(|block| self.read_stored(block, &mut stored))?;
+        self.table.index.iter().try_for_each(|file| self.read_file(file).map(drop))
+    }
+
     /// Reads a block as far as it is needed and says how many bytes that took.
     pub fn read_block(
         &self,

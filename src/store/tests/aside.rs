@@ -154,3 +154,31 @@ fn a_start_writes_the_copy_anew_that_is_not_whole() {
         }
     }
 }
+
+#[test]
+fn a_backup_takes_no_damage_along() {
+    let clock = SimClock::new(DAY0);
+    let (files, content) = damaged(&clock);
+    let store = open(options(Arc::new(files.clone()), &clock));
+    let refused = store.snapshot();
+    assert!(refused.is_err_and(|error| error.to_string().contains("again without it")));
+    assert!(holds(&files, &content));
+    assert_eq!(store.status().quarantined.len(), 1);
+    let restored = super::keep::restored(&store, &files);
+    let other = open(options(Arc::new(restored), &clock));
+    assert_eq!(all(&*other), all(&*store));
+}
+
+/// What is acknowledged before anything else happens is there after a power cut: so are the
+/// folders it is in.
+#[test]
+fn the_folders_of_a_new_store_last() {
+    let clock = SimClock::new(DAY0);
+    let files = FaultyFiles::default();
+    let store = open(options(Arc::new(files.clone()), &clock));
+    let entry = Entry::new(Timestamp(DAY0), "first");
+    store.append_blocking(batch(vec![("a", entry)], None)).unwrap();
+    let files = files.after_power_cut(Unsynced::Lost);
+    let store = open(options(Arc::new(files), &clock));
+    assert_eq!(all(&*store).len(), 1);
+}
