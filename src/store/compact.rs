@@ -19,6 +19,7 @@ use super::deletes::Hidden;
 use super::error::StoreError;
 use super::manifest::PartInfo;
 use super::merge::{Input, LeaveOut, Merged, merge};
+use super::options::Thresholds;
 use super::part::{About, Part};
 use super::seal::day_name;
 use super::store::{Shared, Store};
@@ -53,16 +54,14 @@ fn choose_of(shared: &Shared, parts: &[Arc<Part>], hidden: &Hidden) -> Option<Ve
     for part in parts.iter().filter(|part| !failed.contains(&part.info.day)) {
         groups.entry(hidden.exempt(&part.info)).or_default().push(part.info.clone());
     }
-    let thresholds = &shared.options.thresholds;
     let today = day_name(Timestamp(shared.options.clock.now_ns()));
-    let (bytes_max, inputs_max) = (thresholds.part_bytes_max, thresholds.compact_inputs_max);
-    groups.values().find_map(|infos| choose(infos, &today, bytes_max, inputs_max))
+    groups.values().find_map(|infos| choose(infos, &today, &shared.options.thresholds))
 }
 
 /// Small parts of the day that has most of them.
 fn crowd(parts: &[Arc<Part>], part_bytes_max: u64) -> usize {
     let mut days: BTreeMap<&str, usize> = BTreeMap::new();
-    for part in parts.iter().filter(|part| part.info.line_bytes < part_bytes_max / 2) {
+    for part in parts.iter().filter(|part| part.info.raw_bytes() < part_bytes_max / 2) {
         *days.entry(&part.info.day).or_default() += 1;
     }
     days.into_values().max().unwrap_or_default()
@@ -106,24 +105,27 @@ pub(super) fn relieve(shared: &Shared) {
 
 /// Chooses the parts of one day to merge: the smallest ones, as many as fit. `None` when there
 /// is nothing worth it.
-fn choose(parts: &[PartInfo], today: &str, bytes_max: u64, inputs_max: usize) -> Option<Vec<u64>> {
+fn choose(parts: &[PartInfo], today: &str, thresholds: &Thresholds) -> Option<Vec<u64>> {
     let mut days: Vec<&str> = parts.iter().map(|info| info.day.as_str()).collect();
     days.sort_unstable();
     days.dedup();
     for day in days {
         let mut of_day: Vec<&PartInfo> = parts.iter().filter(|info| info.day == day).collect();
-        of_day.sort_by_key(|info| (info.line_bytes, info.id));
+        of_day.sort_by_key(|info| (info.raw_bytes(), info.id));
         let over = day < today;
         let (count_min, growth_min) =
             if over { (2, GROWTH_MIN_OVER_TENTHS) } else { (PARTS_MIN, GROWTH_MIN_TENTHS) };
-        let mut sum = 0;
+        let (mut sum, mut streams) = (0u64, 0u64);
         let mut best = 0;
-        for (at, info) in of_day.iter().take(inputs_max).enumerate() {
-            sum += info.line_bytes;
-            if sum > bytes_max {
+        for (at, info) in of_day.iter().take(thresholds.compact_inputs_max).enumerate() {
+            let bytes = info.raw_bytes();
+            sum = sum.saturating_add(bytes);
+            streams = streams.saturating_add(info.streams);
+            if sum > thresholds.part_bytes_max || streams > thresholds.compact_streams_max {
                 break;
             }
-            if at + 1 >= count_min && sum * 10 >= info.line_bytes * growth_min {
+            let grown = sum.saturating_mul(10) >= bytes.saturating_mul(growth_min);
+            if at + 1 >= count_min && grown {
                 best = at + 1;
             }
         }
@@ -336,8 +338,39 @@ mod tests {
     fn check(day: &str, sizes: &[u64], expect: Option<&[u64]>) {
         let parts: Vec<PartInfo> =
             sizes.iter().zip(1..).map(|(mb, id)| info(id, day, *mb)).collect();
-        let chosen = choose(&parts, "2026-11-20", 512 << 20, 10);
+        let chosen = choose(&parts, "2026-11-20", &Thresholds::default());
         assert_eq!(chosen.as_deref(), expect);
+    }
+
+    /// Parts as (megabytes of lines, of the file, thousands of streams).
+    #[track_caller]
+    fn check_shapes(day: &str, shapes: &[(u64, u64, u64)], expect: Option<usize>) {
+        let with = |((lines, disk, streams), id): (&(u64, u64, u64), u64)| PartInfo {
+            disk_bytes: disk << 20,
+            streams: streams * 1000,
+            ..info(id, day, *lines)
+        };
+        let parts: Vec<PartInfo> = shapes.iter().zip(1..).map(with).collect();
+        let chosen = choose(&parts, "2026-11-20", &Thresholds::default());
+        assert_eq!(chosen.map(|ids| ids.len()), expect, "{shapes:?}");
+    }
+
+    #[test]
+    fn metadata_counts_where_lines_are_short() {
+        let today = "2026-11-20";
+        check_shapes(today, &[(0, 1, 1), (0, 1, 1), (0, 1, 1)], None);
+        check_shapes(today, &[(0, 1, 1), (0, 1, 1), (0, 1, 1), (0, 1, 1)], Some(4));
+        // The same bytes are not written again and again.
+        check_shapes(today, &[(0, 40, 1), (0, 1, 1), (0, 1, 1), (0, 1, 1)], None);
+        check_shapes(today, &[(0, 100, 1), (0, 100, 1), (0, 100, 1), (0, 100, 1)], None);
+    }
+
+    #[test]
+    fn tables_of_all_inputs_fit_in_memory() {
+        let before = "2026-11-19";
+        check_shapes(before, &[(9, 1, 60), (9, 1, 60), (9, 1, 60)], Some(2));
+        check_shapes(before, &[(9, 1, 60), (9, 1, 80)], None);
+        check_shapes("2026-11-20", &[(9, 1, 60); 4], None);
     }
 
     #[test]

@@ -39,6 +39,20 @@ pub struct PartInfo {
     pub deletes_seq: u64,
 }
 
+/// Metadata takes at least so many times the room when it is unpacked.
+pub const METADATA_RATIO: u64 = 4;
+/// Of a time.
+pub const ROW_BYTES: u64 = 8;
+
+impl PartInfo {
+    /// About what it is unpacked. Lines and times are counted; where they are short and metadata
+    /// is long, only what it takes on disk tells.
+    pub fn raw_bytes(&self) -> u64 {
+        let of_rows = self.line_bytes.saturating_add(self.entries.saturating_mul(ROW_BYTES));
+        of_rows.max(self.disk_bytes.saturating_mul(METADATA_RATIO))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     version: u32,
