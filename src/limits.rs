@@ -103,6 +103,10 @@ pub const TAIL_QUEUE_BATCHES_MAX: usize = 1024;
 /// lengths and metadata names come on top.
 pub const WAL_RECORD_BYTES_MAX: usize = 512 * 1024 * 1024;
 
+/// Entries of one stream and one time that a merge of parts compares with each other; repeats of
+/// more stay. 32 MiB of hashes.
+pub const MERGE_SEEN_MAX: usize = 1 << 20;
+
 /// Queries that run at the same time; the rest waits its turn. More would only share the same
 /// cores and multiply memory. A small budget of memory allows fewer.
 pub const QUERIES_AT_ONCE_MAX: usize = 8;

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, interval, interval_at};
 
 use super::allocator;
 use super::cli::ServeArgs;
@@ -180,7 +181,14 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     let mut sinks = JoinSet::new();
     sinks.spawn(notifier.run(until(stopping.clone())));
     sinks.spawn(ruler.run(notify.alerts_in(), until(stopping.clone())));
-    sinks.spawn(maintain(store.clone(), clock.clone(), stopping.clone()));
+    // A start has enough to do without merging.
+    let merging = interval_at(Instant::now() + MAINTENANCE_EVERY, MAINTENANCE_EVERY);
+    sinks.spawn(maintain(store.clone(), merging, stopping.clone(), merge_parts));
+    let deleting = interval(DELETES_EVERY);
+    sinks.spawn(maintain(store.clone(), deleting, stopping.clone(), carry_out_deletes));
+    let now = clock.clone();
+    let retain = move |store: &Store| store.retain_once(Timestamp(now.now_ns())).map(drop);
+    sinks.spawn(maintain(store.clone(), interval(RETENTION_EVERY), stopping.clone(), retain));
     sinks.spawn(give_back(store.clone(), engine.clone(), stopping.clone()));
     let derived = DerivedMetrics::new(&metrics).map_err(|error| anyhow!(error))?;
     sinks.spawn(count(derived, store.subscribe(), stopping.clone()));
@@ -287,10 +295,20 @@ async fn serve_http(listener: TcpListener, router: axum::Router, stopping: watch
     }
 }
 
-/// Merges until there is nothing left that is worth it.
+/// Merges until there is nothing left that is worth it. A day that cannot be merged now keeps no
+/// other from it.
 fn merge_parts(store: &Store) -> Result<(), StoreError> {
-    while store.compact_once()?.is_some() {}
-    Ok(())
+    let mut failed = None;
+    loop {
+        match store.compact_once() {
+            Ok(Some(_)) => {}
+            Ok(None) => return failed.map_or(Ok(()), Err),
+            Err(error) => {
+                tracing::error!(%error, "merging parts failed");
+                failed = Some(error);
+            }
+        }
+    }
 }
 
 fn carry_out_deletes(store: &Store) -> Result<(), StoreError> {
@@ -298,29 +316,22 @@ fn carry_out_deletes(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Compaction, retention and delete requests, each on its own beat, off the async threads.
-async fn maintain(store: Arc<Store>, clock: SharedClock, stopping: watch::Receiver<bool>) {
+/// A piece of maintenance on its own beat, off the async threads. Each has a task of its own: a
+/// long merge must not keep retention from making room on the disk.
+async fn maintain(
+    store: Arc<Store>,
+    mut beat: Interval,
+    stopping: watch::Receiver<bool>,
+    work: impl Fn(&Store) -> Result<(), StoreError> + Clone + Send + 'static,
+) {
     let mut stopped = std::pin::pin!(until(stopping));
-    let mut compact = tokio::time::interval(MAINTENANCE_EVERY);
-    let mut retain = tokio::time::interval(RETENTION_EVERY);
-    let mut delete = tokio::time::interval(DELETES_EVERY);
-    compact.tick().await;
     loop {
-        let store = store.clone();
-        let clock = clock.clone();
-        let outcome = tokio::select! {
+        tokio::select! {
             () = &mut stopped => return,
-            _ = compact.tick() => {
-                tokio::task::spawn_blocking(move || merge_parts(&store)).await
-            }
-            _ = delete.tick() => {
-                tokio::task::spawn_blocking(move || carry_out_deletes(&store)).await
-            }
-            _ = retain.tick() => {
-                tokio::task::spawn_blocking(move || store.retain_once(Timestamp(clock.now_ns())).map(drop)).await
-            }
-        };
-        match outcome {
+            _ = beat.tick() => {}
+        }
+        let (store, work) = (store.clone(), work.clone());
+        match tokio::task::spawn_blocking(move || work(&store)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "maintenance of the store failed"),
             Err(error) => tracing::error!(%error, "maintenance of the store failed"),

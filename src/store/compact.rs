@@ -13,10 +13,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use parking_lot::MutexGuard;
+
 use super::deletes::Hidden;
 use super::error::StoreError;
 use super::manifest::PartInfo;
-use super::merge::{Input, Merged, merge};
+use super::merge::{Input, LeaveOut, Merged, merge};
+use super::options::Thresholds;
 use super::part::{About, Part};
 use super::seal::day_name;
 use super::store::{Shared, Store};
@@ -46,20 +49,19 @@ pub struct Compacted {
 /// Chooses among all parts: those that a waiting delete request means must not be mixed with
 /// those that came after it.
 fn choose_of(shared: &Shared, parts: &[Arc<Part>], hidden: &Hidden) -> Option<Vec<u64>> {
+    let failed = shared.failed_days.lock();
     let mut groups: BTreeMap<Vec<u64>, Vec<PartInfo>> = BTreeMap::new();
-    for part in parts {
+    for part in parts.iter().filter(|part| !failed.contains(&part.info.day)) {
         groups.entry(hidden.exempt(&part.info)).or_default().push(part.info.clone());
     }
-    let thresholds = &shared.options.thresholds;
     let today = day_name(Timestamp(shared.options.clock.now_ns()));
-    let (bytes_max, inputs_max) = (thresholds.part_bytes_max, thresholds.compact_inputs_max);
-    groups.values().find_map(|infos| choose(infos, &today, bytes_max, inputs_max))
+    groups.values().find_map(|infos| choose(infos, &today, &shared.options.thresholds))
 }
 
 /// Small parts of the day that has most of them.
 fn crowd(parts: &[Arc<Part>], part_bytes_max: u64) -> usize {
     let mut days: BTreeMap<&str, usize> = BTreeMap::new();
-    for part in parts.iter().filter(|part| part.info.line_bytes < part_bytes_max / 2) {
+    for part in parts.iter().filter(|part| part.info.raw_bytes() < part_bytes_max / 2) {
         *days.entry(&part.info.day).or_default() += 1;
     }
     days.into_values().max().unwrap_or_default()
@@ -84,10 +86,15 @@ pub(super) fn relieve(shared: &Shared) {
                 "a day has too many small parts; merging them before the next is made, batches may be refused meanwhile"
             );
         }
-        match compact(shared) {
+        // Somebody else may be at it for minutes; one more small part does less harm than heads
+        // that wait so long.
+        let Some(alone) = shared.compacting.try_lock_for(thresholds.relieve_wait) else { break };
+        match compact(shared, &alone) {
             Ok(Some(_)) => {}
             // Nothing can be merged, so waiting would not help.
             Ok(None) => break,
+            // The part was moved aside.
+            Err(error) if error.is_damage() => tracing::error!(%error, "merging parts failed"),
             Err(error) => {
                 tracing::error!(%error, "merging parts failed");
                 break;
@@ -98,24 +105,27 @@ pub(super) fn relieve(shared: &Shared) {
 
 /// Chooses the parts of one day to merge: the smallest ones, as many as fit. `None` when there
 /// is nothing worth it.
-fn choose(parts: &[PartInfo], today: &str, bytes_max: u64, inputs_max: usize) -> Option<Vec<u64>> {
+fn choose(parts: &[PartInfo], today: &str, thresholds: &Thresholds) -> Option<Vec<u64>> {
     let mut days: Vec<&str> = parts.iter().map(|info| info.day.as_str()).collect();
     days.sort_unstable();
     days.dedup();
     for day in days {
         let mut of_day: Vec<&PartInfo> = parts.iter().filter(|info| info.day == day).collect();
-        of_day.sort_by_key(|info| (info.line_bytes, info.id));
+        of_day.sort_by_key(|info| (info.raw_bytes(), info.id));
         let over = day < today;
         let (count_min, growth_min) =
             if over { (2, GROWTH_MIN_OVER_TENTHS) } else { (PARTS_MIN, GROWTH_MIN_TENTHS) };
-        let mut sum = 0;
+        let (mut sum, mut streams) = (0u64, 0u64);
         let mut best = 0;
-        for (at, info) in of_day.iter().take(inputs_max).enumerate() {
-            sum += info.line_bytes;
-            if sum > bytes_max {
+        for (at, info) in of_day.iter().take(thresholds.compact_inputs_max).enumerate() {
+            let bytes = info.raw_bytes();
+            sum = sum.saturating_add(bytes);
+            streams = streams.saturating_add(info.streams);
+            if sum > thresholds.part_bytes_max || streams > thresholds.compact_streams_max {
                 break;
             }
-            if at + 1 >= count_min && sum * 10 >= info.line_bytes * growth_min {
+            let grown = sum.saturating_mul(10) >= bytes.saturating_mul(growth_min);
+            if at + 1 >= count_min && grown {
                 best = at + 1;
             }
         }
@@ -129,38 +139,71 @@ fn choose(parts: &[PartInfo], today: &str, bytes_max: u64, inputs_max: usize) ->
 impl Store {
     /// Merges parts once; `None` when nothing is worth a merge. Call it again until then. One
     /// call at a time works, others wait for it.
+    ///
+    /// After an error other days are merged; that day comes again once nothing is left to do.
     pub fn compact_once(&self) -> Result<Option<Compacted>, StoreError> {
-        compact(&self.shared)
+        let alone = self.shared.compacting.lock();
+        compact(&self.shared, &alone)
     }
 
-    /// Replaces parts by one without the rows that are to go. `None` when that came to nothing:
-    /// a part is gone, or `still` says at the end that it is not wanted any more.
+    /// Replaces a part by one without the rows that are to go, and with it all that delete
+    /// requests up to `deletes_seq` mean. `None` when that came to nothing:
+    /// the part is gone, or `still` says at the end that it is not wanted any more. Waits while
+    /// other parts are merged or replaced.
     pub(super) fn rewrite(
         &self,
-        inputs: Vec<Input>,
+        part: &Arc<Part>,
+        leave_out: LeaveOut,
         deletes_seq: u64,
         still: &dyn Fn() -> bool,
     ) -> Result<Option<Merged>, StoreError> {
-        rewrite(&self.shared, inputs, deletes_seq, still)
+        let shared = &self.shared;
+        let alone = shared.compacting.lock();
+        // It may have gone while nobody held the lock, and more may be known of it.
+        let parts = shared.state.read().parts.clone();
+        let Some(part) = parts.iter().find(|other| other.info.id == part.info.id) else {
+            return Ok(None);
+        };
+        let input = Input { leave_out, ..Input::new(shared, part)? };
+        let deletes_seq = deletes_seq.max(part.info.deletes_seq);
+        rewrite(shared, vec![input], deletes_seq, still, &alone)
     }
 }
 
-fn compact(shared: &Shared) -> Result<Option<Compacted>, StoreError> {
-    let _one_at_a_time = shared.compacting.lock();
+/// Held by whoever merges or replaces parts, so that memory is taken once.
+type Alone<'a> = MutexGuard<'a, ()>;
+
+fn compact(shared: &Shared, alone: &Alone<'_>) -> Result<Option<Compacted>, StoreError> {
     let (parts, hidden) = {
         let state = shared.state.read();
         (state.parts.clone(), state.hidden.clone())
     };
-    let Some(chosen) = choose_of(shared, &parts, &hidden) else { return Ok(None) };
+    let Some(chosen) = choose_of(shared, &parts, &hidden) else {
+        shared.failed_days.lock().clear();
+        return Ok(None);
+    };
     let mut inputs: Vec<Arc<Part>> =
         parts.iter().filter(|part| chosen.contains(&part.info.id)).cloned().collect();
     inputs.sort_by_key(|part| (part.info.order, part.info.id));
     drop(parts);
+    let compacted = merge_parts(shared, &inputs, alone);
+    if compacted.is_err() {
+        let days = inputs.iter().map(|part| part.info.day.clone());
+        shared.failed_days.lock().extend(days);
+    }
+    compacted.map(Some)
+}
+
+fn merge_parts(
+    shared: &Shared,
+    inputs: &[Arc<Part>],
+    alone: &Alone<'_>,
+) -> Result<Compacted, StoreError> {
     // Requests up to the least of these mean none of the rows; later ones all of them alike.
     let deletes_seq = inputs.iter().map(|part| part.info.deletes_seq).min().unwrap_or_default();
     let opened: Vec<Input> =
         inputs.iter().map(|part| Input::new(shared, part)).collect::<Result<_, _>>()?;
-    let merged = rewrite(shared, opened, deletes_seq, &|| true)?.unwrap_or_default();
+    let merged = rewrite(shared, opened, deletes_seq, &|| true, alone)?.unwrap_or_default();
     let info = merged.info.as_ref();
     let compacted = Compacted {
         parts: inputs.len(),
@@ -174,7 +217,24 @@ fn compact(shared: &Shared) -> Result<Option<Compacted>, StoreError> {
     shared.counters.merged(compacted.blocks_copied, compacted.blocks_read);
     let now_ns = shared.options.clock.now_ns();
     shared.last_compaction_ns.store(now_ns, Ordering::Relaxed);
-    Ok(Some(compacted))
+    Ok(compacted)
+}
+
+/// The last free space is for sealing heads, and what a merge that failed has left goes first.
+fn check_room(shared: &Shared, inputs: &[Arc<Part>]) -> Result<(), StoreError> {
+    if !shared.unlisted.lock().is_empty() {
+        shared.change_parts(|_| {}, |_| {})?;
+    }
+    let folder = &shared.options.data_dir;
+    let free_bytes = shared.files.free_bytes(folder).map_err(StoreError::io(folder))?;
+    let needed_bytes = inputs
+        .iter()
+        .map(|part| part.info.disk_bytes)
+        .fold(shared.options.retention.disk_free_stop_bytes, u64::saturating_add);
+    if free_bytes < needed_bytes {
+        return Err(StoreError::NoRoom { path: folder.clone(), free_bytes, needed_bytes });
+    }
+    Ok(())
 }
 
 fn rewrite(
@@ -182,8 +242,10 @@ fn rewrite(
     inputs: Vec<Input>,
     deletes_seq: u64,
     still: &dyn Fn() -> bool,
+    _alone: &Alone<'_>,
 ) -> Result<Option<Merged>, StoreError> {
     let parts: Vec<Arc<Part>> = inputs.iter().map(|input| input.part.clone()).collect();
+    check_room(shared, &parts)?;
     let infos = || parts.iter().map(|part| &part.info);
     let wal_segment = inputs.iter().map(|input| input.opened.table.wal_segment).max();
     let about = About {
@@ -213,7 +275,7 @@ fn replace_parts(
     let is_input = |id: u64| inputs.iter().any(|part| part.info.id == id);
     let new = info.map(|info| Part::new(&shared.files, &shared.parts_folder(), info));
     let gone = Cell::new(false);
-    shared.change_parts(
+    let changed = shared.change_parts(
         |manifest| {
             let listed = manifest.parts.iter().filter(|info| is_input(info.id)).count();
             // Retention or quarantine took an input meanwhile: its entries must not come
@@ -233,7 +295,12 @@ fn replace_parts(
                 state.parts = Arc::new(all);
             }
         },
-    )?;
+    );
+    if let Err(error) = changed {
+        // Which manifest a crash would leave is not known, so the part stays until one is saved.
+        shared.unlisted.lock().extend(new);
+        return Err(error);
+    }
     if gone.get() {
         new.iter().for_each(|part| part.doom());
         return Ok(false);
@@ -271,8 +338,39 @@ mod tests {
     fn check(day: &str, sizes: &[u64], expect: Option<&[u64]>) {
         let parts: Vec<PartInfo> =
             sizes.iter().zip(1..).map(|(mb, id)| info(id, day, *mb)).collect();
-        let chosen = choose(&parts, "2026-11-20", 512 << 20, 10);
+        let chosen = choose(&parts, "2026-11-20", &Thresholds::default());
         assert_eq!(chosen.as_deref(), expect);
+    }
+
+    /// Parts as (megabytes of lines, of the file, thousands of streams).
+    #[track_caller]
+    fn check_shapes(day: &str, shapes: &[(u64, u64, u64)], expect: Option<usize>) {
+        let with = |((lines, disk, streams), id): (&(u64, u64, u64), u64)| PartInfo {
+            disk_bytes: disk << 20,
+            streams: streams * 1000,
+            ..info(id, day, *lines)
+        };
+        let parts: Vec<PartInfo> = shapes.iter().zip(1..).map(with).collect();
+        let chosen = choose(&parts, "2026-11-20", &Thresholds::default());
+        assert_eq!(chosen.map(|ids| ids.len()), expect, "{shapes:?}");
+    }
+
+    #[test]
+    fn metadata_counts_where_lines_are_short() {
+        let today = "2026-11-20";
+        check_shapes(today, &[(0, 1, 1), (0, 1, 1), (0, 1, 1)], None);
+        check_shapes(today, &[(0, 1, 1), (0, 1, 1), (0, 1, 1), (0, 1, 1)], Some(4));
+        // The same bytes are not written again and again.
+        check_shapes(today, &[(0, 40, 1), (0, 1, 1), (0, 1, 1), (0, 1, 1)], None);
+        check_shapes(today, &[(0, 100, 1), (0, 100, 1), (0, 100, 1), (0, 100, 1)], None);
+    }
+
+    #[test]
+    fn tables_of_all_inputs_fit_in_memory() {
+        let before = "2026-11-19";
+        check_shapes(before, &[(9, 1, 60), (9, 1, 60), (9, 1, 60)], Some(2));
+        check_shapes(before, &[(9, 1, 60), (9, 1, 80)], None);
+        check_shapes("2026-11-20", &[(9, 1, 60); 4], None);
     }
 
     #[test]

@@ -25,13 +25,45 @@ pub enum StoreError {
     Restoring { path: PathBuf },
     #[error("{path}: {what}")]
     Backup { path: PathBuf, what: String },
+    #[error(
+        "{path}: {free_bytes} bytes are free, writing parts anew needs {needed_bytes}; free some space or lower the retention"
+    )]
+    NoRoom { path: PathBuf, free_bytes: u64, needed_bytes: u64 },
     #[error("the store is closed")]
     Closed,
     #[error("sealing failed: {0}")]
     Seal(String),
 }
 
+/// Whether the bytes themselves cannot be had from the disk, as a bad sector or a broken file
+/// system has it. What another try, more memory or more file handles would help is none of it.
+pub(super) fn is_unreadable(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let unreadable = [Errno::IO, Errno::NODATA, Errno::BADMSG, Errno::UCLEAN, Errno::REMOTEIO];
+    let raw = error.raw_os_error();
+    error.kind() == io::ErrorKind::UnexpectedEof
+        || unreadable.iter().any(|errno| raw == Some(errno.raw_os_error()))
+}
+
 impl StoreError {
+    /// Whether a part cannot be read, now or ever: it is moved aside, so that the rest serves.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, StoreError::Damaged { .. } | StoreError::Index(_) | StoreError::Newer { .. })
+    }
+
+    /// Of an error of reading a part.
+    pub(super) fn reading(path: &Path, what: &str) -> impl Fn(io::Error) -> StoreError + use<> {
+        let (path, what) = (path.to_owned(), what.to_owned());
+        move |source| {
+            let path = path.clone();
+            if is_unreadable(&source) {
+                StoreError::Damaged { path, what: format!("{what}: {source}") }
+            } else {
+                StoreError::Io { path, source }
+            }
+        }
+    }
+
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
         let path = path.to_owned();
         |source| StoreError::Io { path, source }
@@ -59,5 +91,31 @@ impl AppendError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::DiskFull,
             _ => AppendError::Io(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn what_another_try_may_help_is_no_damage() {
+        for (errno, damage) in [
+            (Errno::IO, true),
+            (Errno::UCLEAN, true),
+            (Errno::NODATA, true),
+            (Errno::MFILE, false),
+            (Errno::NFILE, false),
+            (Errno::NOMEM, false),
+            (Errno::ACCESS, false),
+            (Errno::NOSPC, false),
+            (Errno::INTR, false),
+        ] {
+            let error = StoreError::reading(Path::new("a"), "block")(errno.into());
+            assert_eq!(error.is_damage(), damage, "{error}");
+        }
+        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+        assert!(StoreError::reading(Path::new("a"), "block")(cut).is_damage());
     }
 }

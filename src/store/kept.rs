@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::StoreError;
+use super::error::{StoreError, is_unreadable};
 use super::files::{Files, replace};
 
 pub(super) trait Kept: Serialize + DeserializeOwned {
@@ -26,19 +26,30 @@ pub(super) trait Kept: Serialize + DeserializeOwned {
 pub(super) enum Loaded<T> {
     /// Neither copy is there.
     Missing,
-    Good(T),
+    Good(T, Copies),
     /// Copies are there, but none can be read.
     Damaged,
 }
 
+/// Which of the two copies hold what was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copies {
+    Both,
+    /// The second is damaged, missing or older.
+    First,
+    /// The first cannot be read, so that there may have been a newer list.
+    Second,
+}
+
 pub(super) fn load<T: Kept>(files: &dyn Files, folder: &Path) -> Result<Loaded<T>, StoreError> {
-    let mut best: Option<T> = None;
+    let mut best: Option<(T, Copies)> = None;
     let mut seen = false;
-    for name in T::NAMES {
+    for (name, here) in T::NAMES.into_iter().zip([Copies::First, Copies::Second]) {
         let path = folder.join(name);
         let bytes = match files.read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if is_unreadable(&error) => Vec::new(),
             Err(error) => return Err(StoreError::io(&path)(error)),
         };
         seen = true;
@@ -49,15 +60,37 @@ pub(super) fn load<T: Kept>(files: &dyn Files, folder: &Path) -> Result<Loaded<T
         if found.version() > T::VERSION {
             return Err(StoreError::Newer { path, found: found.version(), known: T::VERSION });
         }
-        if best.as_ref().is_none_or(|best| best.generation() < found.generation()) {
-            best = Some(found);
+        match &mut best {
+            Some((best, copies)) if best.generation() == found.generation() => {
+                *copies = Copies::Both;
+            }
+            Some((best, _)) if best.generation() > found.generation() => {}
+            _ => best = Some((found, here)),
         }
     }
     Ok(match best {
-        Some(found) => Loaded::Good(found),
+        Some((found, copies)) => Loaded::Good(found, copies),
         None if seen => Loaded::Damaged,
         None => Loaded::Missing,
     })
+}
+
+/// Writes the copy anew that does not hold the list, so that damage to the other one costs
+/// nothing. A start goes on when that fails.
+pub(super) fn mend<T: Kept>(value: &T, copies: Copies, files: &dyn Files, folder: &Path) {
+    let [first, second] = T::NAMES;
+    let name = match copies {
+        Copies::Both => return,
+        Copies::First => second,
+        Copies::Second => first,
+    };
+    let path = folder.join(name);
+    match encode(value).and_then(|bytes| replace(files, &path, &bytes)) {
+        Ok(()) => tracing::warn!(path = %path.display(), "wrote a copy of a list anew"),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "copy of a list not written anew");
+        }
+    }
 }
 
 /// Returns once the list is on disk. After an error the old one still counts.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::files::Files;
 use super::kept::{self, Kept};
+use super::trust::Trust;
 
 /// Raised when older versions would misread what newer ones write.
 const VERSION: u32 = 1;
@@ -38,6 +39,20 @@ pub struct PartInfo {
     pub deletes_seq: u64,
 }
 
+/// Metadata takes at least so many times the room when it is unpacked.
+pub const METADATA_RATIO: u64 = 4;
+/// Of a time.
+pub const ROW_BYTES: u64 = 8;
+
+impl PartInfo {
+    /// About what it is unpacked. Lines and times are counted; where they are short and metadata
+    /// is long, only what it takes on disk tells.
+    pub fn raw_bytes(&self) -> u64 {
+        let of_rows = self.line_bytes.saturating_add(self.entries.saturating_mul(ROW_BYTES));
+        of_rows.max(self.disk_bytes.saturating_mul(METADATA_RATIO))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     version: u32,
@@ -51,6 +66,9 @@ pub struct Manifest {
     /// Files that were moved to the quarantine folder and why.
     #[serde(default)]
     pub quarantined: Vec<String>,
+    /// How far the clock is believed; earlier versions did not say.
+    #[serde(default)]
+    pub(super) clock: Option<Trust>,
 }
 
 impl Default for Manifest {
@@ -63,6 +81,7 @@ impl Default for Manifest {
             parts: Vec::new(),
             positions: BTreeMap::new(),
             quarantined: Vec::new(),
+            clock: None,
         }
     }
 }
@@ -83,6 +102,14 @@ impl Kept for Manifest {
 }
 
 impl Manifest {
+    /// How far a start believes the clock. Where the list does not say, as far as the times at
+    /// which parts were written, or their entries where these are older: the clock may have been
+    /// wrong then.
+    pub(super) fn trust(&self, now_ns: i64) -> Trust {
+        let written = self.parts.iter().map(|info| info.created_ns.min(info.last_ns));
+        self.clock.unwrap_or_else(|| Trust::new(written.max(), now_ns))
+    }
+
     /// Returns once the manifest is on disk. After an error the old one still counts.
     pub fn save(&mut self, files: &dyn Files, folder: &Path) -> Result<(), StoreError> {
         kept::save(self, files, folder)

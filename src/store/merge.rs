@@ -4,8 +4,9 @@
 //! Blocks of which every row stays, and that lie in order before everything else that is left,
 //! are taken over as they are. Memory: of each input one block, packed and unpacked, and its
 //! tables; of the output one block, its filters and index; 4 bytes for each token of a block
-//! that is taken over. With blocks of 2 MiB, 10 inputs and parts of 512 MiB that is below
-//! 200 MiB whatever the lines are.
+//! that is taken over; the hashes of entries of one stream and time, up to a maximum. With blocks
+//! of 2 MiB, 10 inputs, parts of 512 MiB and 130,000 streams in all inputs that is below 300 MiB
+//! whatever the lines are; compaction chooses its inputs accordingly.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::part::{
     StreamRow,
 };
 use super::store::Shared;
+use crate::limits::MERGE_SEEN_MAX;
 use crate::model::Timestamp;
 
 /// A part to read and what is to be left out of it.
@@ -58,7 +60,7 @@ impl Input {
 
 /// Names the part and moves it aside when the error says that it is damaged.
 pub(super) fn noted(shared: &Shared, part: &Arc<Part>, error: StoreError) -> StoreError {
-    if matches!(error, StoreError::Damaged { .. }) {
+    if error.is_damage() {
         let again = StoreError::Damaged { path: part.path().to_owned(), what: error.to_string() };
         shared.note_fault(part, error);
         return again;
@@ -186,8 +188,8 @@ struct Merge<'a> {
     /// The stream that the writer is at.
     rank: Option<u32>,
     last: Option<Key>,
-    /// Hashes of the entries of the current place; 128 bits, so that equal means the same.
-    seen: HashSet<u128>,
+    /// The entries of the current place.
+    seen: Seen,
     /// Whether other inputs have rows of the current place too.
     shared_place: bool,
     merged: Merged,
@@ -230,7 +232,7 @@ pub(super) fn merge(
         block_bytes,
         rank: None,
         last: None,
-        seen: HashSet::new(),
+        seen: Seen::new(MERGE_SEEN_MAX),
         shared_place: false,
         merged: Merged::default(),
     };
@@ -320,9 +322,8 @@ impl Merge<'_> {
         let Some((first, last)) = span_of(block, |stream| source.rank(stream)) else {
             return false;
         };
-        let line_bytes: u64 = block.runs.iter().map(|run| run.line_bytes).sum();
         // Small blocks are what merging is to get rid of.
-        line_bytes >= self.block_bytes / 2
+        block.raw_bytes() >= self.block_bytes / 2
             && others.is_none_or(|other| last < other)
             && self.last.is_none_or(|before| before < first)
     }
@@ -390,7 +391,7 @@ impl Merge<'_> {
                 self.shared_place = false;
             }
             self.shared_place |= others == Some(key);
-            let is_repeat = self.shared_place && !self.seen.insert(entry_hash(&source.cursor));
+            let is_repeat = self.shared_place && self.seen.has(entry_hash(&source.cursor));
             if is_repeat {
                 self.merged.repeats += 1;
             } else {
@@ -408,6 +409,32 @@ impl Merge<'_> {
     }
 }
 
+/// Hashes of entries; 128 bits, so that equal means the same. When there are too many, repeats of
+/// the others stay: a program that gives a million lines one time has other worries.
+struct Seen {
+    hashes: HashSet<u128>,
+    most: usize,
+}
+
+impl Seen {
+    fn new(most: usize) -> Seen {
+        Seen { hashes: HashSet::new(), most }
+    }
+
+    /// Whether the entry came before; it has from now on.
+    fn has(&mut self, hash: u128) -> bool {
+        if self.hashes.len() < self.most {
+            !self.hashes.insert(hash)
+        } else {
+            self.hashes.contains(&hash)
+        }
+    }
+
+    fn clear(&mut self) {
+        self.hashes.clear();
+    }
+}
+
 fn entry_hash(cursor: &Cursor) -> u128 {
     let mut hash = Xxh3Default::new();
     hash.update(cursor.line().as_bytes());
@@ -418,4 +445,21 @@ fn entry_hash(cursor: &Cursor) -> u128 {
         hash.update(value.as_bytes());
     }
     hash.digest128()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_bounded() {
+        let mut seen = Seen::new(3);
+        assert_eq!(
+            [1, 2, 1, 3, 4, 4, 3].map(|hash| seen.has(hash)),
+            [false, false, true, false, false, false, true]
+        );
+        assert_eq!(seen.hashes.len(), 3);
+        seen.clear();
+        assert_eq!([4, 4].map(|hash| seen.has(hash)), [false, true]);
+    }
 }

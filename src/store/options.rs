@@ -16,6 +16,9 @@ const MIB: u64 = 1 << 20;
 /// More threads than this wait for memory more than they gain.
 const SCAN_WORKERS_MAX: usize = 8;
 
+/// What a stream takes in the table of an open part, with a dozen labels.
+const STREAM_BYTES: u64 = 512;
+
 /// Sizes and times at which the store acts. The defaults fit a memory budget of 256 MiB.
 #[derive(Debug, Clone)]
 pub struct Thresholds {
@@ -38,8 +41,12 @@ pub struct Thresholds {
     pub part_bytes_max: u64,
     /// Parts that compaction reads at once.
     pub compact_inputs_max: usize,
+    /// Streams of all these parts together: their tables are in memory at once.
+    pub compact_streams_max: u64,
     /// Small parts of a day above which no head is sealed before some of them are merged.
     pub day_parts_max: usize,
+    /// So long such a head waits while parts are merged or written anew already.
+    pub relieve_wait: Duration,
     /// Memory for the tables and indexes of parts that queries have opened.
     pub cache_bytes_max: u64,
     /// Threads that one scan may use, the one that asked for it included.
@@ -67,6 +74,7 @@ impl Thresholds {
             cache_bytes_max: eighth.max(4 * MIB),
             tail_bytes_max: eighth.clamp(4 * MIB, 512 * MIB),
             part_bytes_max: (bytes * 2).clamp(64 * MIB, 512 * MIB),
+            compact_streams_max: (bytes / 4).max(4 * MIB) / STREAM_BYTES,
             ..Thresholds::default()
         }
     }
@@ -84,7 +92,9 @@ impl Default for Thresholds {
             block_bytes: 2 << 20,
             part_bytes_max: 512 * MIB,
             compact_inputs_max: 10,
+            compact_streams_max: 64 * MIB / STREAM_BYTES,
             day_parts_max: 64,
+            relieve_wait: Duration::from_secs(1),
             cache_bytes_max: 32 * MIB,
             scan_workers: std::thread::available_parallelism()
                 .map_or(1, NonZero::get)

@@ -8,7 +8,7 @@ use super::counters::Counters;
 use super::deletes::{self, Book};
 use super::error::StoreError;
 use super::files::{Files, Kind};
-use super::kept::{self, Loaded};
+use super::kept::{self, Copies, Loaded};
 use super::manifest::{Manifest, PartInfo};
 use super::part::{Opened, Part, part_name, part_number};
 use super::wal::{segment_name, segment_number};
@@ -40,10 +40,10 @@ pub(super) fn recover(
     recovery.check_whole()?;
     let segments = recovery.segments()?;
     let (mut deletes, deletes_fault) = deletes::load(files, folder)?;
-    let mut manifest = match kept::load::<Manifest>(&**files, folder)? {
-        Loaded::Good(manifest) => manifest,
-        Loaded::Missing => recovery.rebuild(&segments, &deletes, "missing")?,
-        Loaded::Damaged => recovery.rebuild(&segments, &deletes, "damaged")?,
+    let (mut manifest, copies) = match kept::load::<Manifest>(&**files, folder)? {
+        Loaded::Good(manifest, copies) => (manifest, copies),
+        Loaded::Missing => (recovery.rebuild(&segments, &deletes, "missing")?, Copies::Both),
+        Loaded::Damaged => (recovery.rebuild(&segments, &deletes, "damaged")?, Copies::Both),
     };
     if let Some(fault) = deletes_fault {
         counters.quarantined("deletes");
@@ -52,7 +52,8 @@ pub(super) fn recover(
     // Numbers go on even when the list of requests was lost.
     let used = manifest.parts.iter().map(|info| info.deletes_seq).max().unwrap_or_default();
     deletes.next_seq = deletes.next_seq.max(used + 1);
-    recovery.remove_unlisted(&mut manifest)?;
+    recovery.remove_unlisted(&mut manifest, copies)?;
+    kept::mend(&manifest, copies, &**files, folder);
 
     let parts_folder = folder.join("parts");
     let parts =
@@ -152,10 +153,7 @@ impl Recovery<'_> {
         id: u64,
         what: &str,
     ) -> Result<(), StoreError> {
-        let from = self.folder.join("parts").join(day).join(part_name(id));
-        let name = quarantine_name(day, id);
-        let to = self.folder.join("quarantine").join(&name);
-        self.files.rename(&from, &to).map_err(StoreError::io(&from))?;
+        let name = move_aside(&**self.files, self.folder, day, id)?;
         tracing::error!(part = %name, what, "moved a damaged part to the quarantine folder");
         self.counters.quarantined("part");
         manifest.quarantined.push(format!("{name}: {what}"));
@@ -163,17 +161,32 @@ impl Recovery<'_> {
     }
 
     /// Removes what a crash left: parts that never got into the manifest or have left it.
-    /// Listed parts that are gone are named.
-    fn remove_unlisted(&self, manifest: &mut Manifest) -> Result<(), StoreError> {
+    /// Parts that were to be moved aside are, and so are those that a newer manifest may have
+    /// listed. Listed parts that are gone are named.
+    fn remove_unlisted(&self, manifest: &mut Manifest, copies: Copies) -> Result<(), StoreError> {
+        let may_be_older = copies == Copies::Second;
+        let next_part = manifest.next_part;
         let mut present = BTreeSet::new();
         for (day, name) in self.part_files()? {
-            let listed = part_number(&name)
-                .filter(|id| manifest.parts.iter().any(|info| info.id == *id && info.day == day));
-            match listed {
-                Some(id) => {
+            let id = part_number(&name);
+            let is_listed =
+                |id: u64| manifest.parts.iter().any(|info| info.id == id && info.day == day);
+            let is_named = |id: u64| {
+                let start = format!("{}:", quarantine_name(&day, id));
+                manifest.quarantined.iter().any(|named| named.starts_with(&start))
+            };
+            match id {
+                Some(id) if is_listed(id) => {
                     present.insert(id);
                 }
-                None => {
+                Some(id) if is_named(id) => {
+                    move_aside(&**self.files, self.folder, &day, id)?;
+                }
+                Some(id) if may_be_older && id >= next_part => {
+                    manifest.next_part = manifest.next_part.max(id + 1);
+                    self.quarantine(manifest, &day, id, "not in the older list of parts")?;
+                }
+                _ => {
                     let folder = self.folder.join("parts").join(&day);
                     let path = folder.join(&name);
                     self.files.remove(&path).map_err(StoreError::io(&path))?;
@@ -191,6 +204,26 @@ impl Recovery<'_> {
         }
         Ok(())
     }
+}
+
+/// Moves a part to the quarantine folder and gives its name there. After it neither folder
+/// forgets that, so a list that names the part no more can be saved.
+pub(super) fn move_aside(
+    files: &dyn Files,
+    folder: &Path,
+    day: &str,
+    id: u64,
+) -> Result<String, StoreError> {
+    let name = quarantine_name(day, id);
+    let day = folder.join("parts").join(day);
+    let from = day.join(part_name(id));
+    let quarantine = folder.join("quarantine");
+    let moved = files.rename(&from, &quarantine.join(&name));
+    moved.map_err(StoreError::io(&from))?;
+    for folder in [&quarantine, &day] {
+        files.sync_folder(folder).map_err(StoreError::io(folder))?;
+    }
+    Ok(name)
 }
 
 pub(super) fn quarantine_name(day: &str, id: u64) -> String {

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::error::StoreError;
+use super::error::{StoreError, is_unreadable};
 use super::files::replace;
 use super::repeats::Repeats;
 use super::seal;
 use super::state::HeadUnit;
 use super::store::Shared;
-use super::wal::{self, Record, segment_name};
+use super::wal::{self, End, Record, segment_name};
 
 /// How far a start has come with reading the WAL.
 #[derive(Debug, Default)]
@@ -56,7 +56,9 @@ pub(super) fn replay(
         if shared.options.thresholds.are_reached(head.bytes, head.memory_bytes) {
             freeze(shared, repeats, &unit);
         }
-        let records = read(shared, &folder, *number)?;
+        let is_last = segments.last() == Some(number);
+        let end = if is_last { End::MayBeTorn } else { End::IsWhole };
+        let records = read(shared, &folder, *number, end)?;
         {
             let mut positions = shared.positions.write();
             for walk in records.iter().filter_map(Record::walk) {
@@ -86,35 +88,74 @@ fn freeze(shared: &Arc<Shared>, repeats: &mut Repeats, unit: &Arc<HeadUnit>) {
     seal::wait_for_room(shared, failures);
 }
 
-fn read(shared: &Shared, folder: &Path, number: u64) -> Result<Vec<Record>, StoreError> {
+fn read(shared: &Shared, folder: &Path, number: u64, end: End) -> Result<Vec<Record>, StoreError> {
     let path = folder.join(segment_name(number));
-    let found = wal::replay(&*shared.files, &path).map_err(StoreError::io(&path))?;
-    if !found.torn.is_empty() {
-        tracing::warn!(
-            path = %path.display(),
-            bytes = found.torn.len(),
-            "cut off the torn end of the log ahead"
-        );
-    }
-    let damaged = found.damaged.iter().chain((!found.torn.is_empty()).then_some(&found.torn));
-    for (at, bytes) in damaged.enumerate() {
+    let found = match wal::replay(&*shared.files, &path, end) {
+        Ok(found) => found,
+        Err(error) if is_unreadable(&error) => {
+            move_aside(shared, number)?;
+            note_damage(shared, format!("{}: {error}", segment_name(number)));
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(StoreError::io(&path)(error)),
+    };
+    let mut kept = Ok(());
+    let torn = (!found.torn.is_empty()).then_some(&found.torn);
+    for (at, bytes) in found.damaged.iter().chain(torn).enumerate() {
         // Kept for whoever wants to look; nothing of it was acknowledged if it is a tail.
-        let quarantine = shared.options.data_dir.join("quarantine");
-        let kept = quarantine.join(format!("{number:012}-{at}.wal"));
-        if let Err(error) = replace(&*shared.files, &kept, bytes) {
-            tracing::warn!(path = %kept.display(), %error, "damaged record not kept");
+        let name = format!("{number:012}-{at}.wal");
+        let to = shared.options.data_dir.join("quarantine").join(name);
+        kept = kept.and(replace(&*shared.files, &to, bytes));
+    }
+    match kept {
+        Ok(()) if found.end < found.bytes => {
+            let bytes = found.bytes - found.end;
+            tracing::warn!(path = %path.display(), bytes, "cut off the end of the log ahead");
+            shared.files.truncate(&path, found.end).map_err(StoreError::io(&path))?;
+        }
+        Ok(()) => {}
+        // A full disk, perhaps: the segment stays as it is, now and when it is in parts.
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "damaged records not kept elsewhere");
+            if !found.damaged.is_empty() {
+                shared.damaged_segments.lock().insert(number);
+            }
         }
     }
     if !found.damaged.is_empty() {
-        shared.counters.quarantined("wal");
-        let records = found.damaged.len();
-        let what = format!("{}: {records} damaged records", segment_name(number));
-        shared.manifest.lock().quarantined.push(what);
-        tracing::error!(
-            path = %path.display(),
-            records,
-            "left out damaged records of the log ahead"
-        );
+        let pieces = found.damaged.len();
+        note_damage(shared, format!("{}: damage at {pieces} places", segment_name(number)));
     }
     Ok(found.records)
+}
+
+/// Named once, however often a start finds it.
+fn note_damage(shared: &Shared, what: String) {
+    shared.counters.quarantined("wal");
+    tracing::error!(what, "the log ahead is damaged; what could be read of it is there");
+    let mut manifest = shared.manifest.lock();
+    if !manifest.quarantined.contains(&what) {
+        manifest.quarantined.push(what);
+    }
+}
+
+/// Moves a whole segment to the quarantine folder.
+fn move_aside(shared: &Shared, number: u64) -> Result<(), StoreError> {
+    let (folder, quarantine) = (shared.wal_folder(), shared.options.data_dir.join("quarantine"));
+    let from = folder.join(segment_name(number));
+    let moved = shared.files.rename(&from, &quarantine.join(segment_name(number)));
+    moved.map_err(StoreError::io(&from))?;
+    for folder in [&quarantine, &folder] {
+        shared.files.sync_folder(folder).map_err(StoreError::io(folder))?;
+    }
+    Ok(())
+}
+
+/// A segment that is in parts goes, unless damage in it could not be kept elsewhere.
+pub(super) fn drop_segment(shared: &Shared, number: u64) -> Result<(), StoreError> {
+    if shared.damaged_segments.lock().remove(&number) {
+        return move_aside(shared, number);
+    }
+    let path = shared.wal_folder().join(segment_name(number));
+    shared.files.remove(&path).map_err(StoreError::io(&path))
 }

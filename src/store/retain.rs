@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::error::StoreError;
 use super::manifest::PartInfo;
-use super::merge::{Input, LeaveOut};
+use super::merge::{LeaveOut, Merged, noted};
 use super::options::{Retention, StreamRetention};
 use super::part::{Part, Table};
 use super::seal::day_name;
@@ -44,7 +44,7 @@ fn choose(
 ) -> Vec<(u64, Reason)> {
     let age_ns = i64::try_from(retention.age.as_nanos()).unwrap_or(i64::MAX);
     let oldest_ns = now_ns.saturating_sub(age_ns);
-    let today = day_name(Timestamp(latest_ns));
+    let (today, now) = (day_name(Timestamp(latest_ns)), day_name(Timestamp(now_ns)));
     let mut total: u64 = parts.iter().map(|info| info.disk_bytes).sum::<u64>() + other_bytes;
     let mut free = free_bytes;
     let mut sorted: Vec<&PartInfo> = parts.iter().collect();
@@ -55,8 +55,9 @@ fn choose(
             Reason::Age
         } else if retention.bytes_max.is_some_and(|bytes_max| total > bytes_max) {
             Reason::Bytes
-        } else if free < retention.disk_free_min_bytes && info.day < today {
-            // Something else may be filling the disk; what came in today is kept all the same.
+        } else if free < retention.disk_free_min_bytes && info.day < today && info.day != now {
+            // Something else may be filling the disk; what came in today is kept all the same,
+            // also when the clock was ahead once.
             Reason::FreeDisk
         } else {
             continue;
@@ -66,6 +67,14 @@ fn choose(
         gone.push((info.id, reason));
     }
     gone
+}
+
+/// When, after a time, the next part or the next streams in one may be past their time.
+fn next_loss(parts: &[PartInfo], ages: &[Duration], after_ns: i64) -> Option<i64> {
+    let losses = parts.iter().flat_map(|info| {
+        ages.iter().map(|age| info.last_ns.saturating_add(ns(*age)).saturating_add(1))
+    });
+    losses.filter(|at_ns| *at_ns > after_ns).min()
 }
 
 /// How long a stream is kept.
@@ -120,15 +129,30 @@ impl Store {
         let infos = shared.manifest.lock().parts.clone();
         // A part can go unread when not even the stream that is kept longest needs it.
         let mut retention = shared.options.retention.clone();
-        let ages = retention.streams.iter().map(|rule| rule.age);
-        retention.age = ages.fold(retention.age, Duration::max);
-        let believed = shared.trust.lock().look(now.0);
+        let mut ages: Vec<Duration> = retention.streams.iter().map(|rule| rule.age).collect();
+        ages.push(retention.age);
+        retention.age = ages.iter().copied().max().unwrap_or(retention.age);
+        let (believed, trust) = {
+            let mut trust = shared.trust.lock();
+            (trust.look(now.0, |after_ns| next_loss(&infos, &ages, after_ns)), *trust)
+        };
+        // Saved with the next change; a start that knows less just doubts a little longer.
+        shared.manifest.lock().clock = Some(trust);
         if believed.newly_doubted {
             tracing::warn!(
                 clock = %now,
                 last_seen = %Timestamp(believed.latest_ns),
                 "the clock is more than two days ahead of what was seen last; nothing is removed \
-                 because of its age until the clock has gone on evenly for a day"
+                 because of its age until the clock has gone on evenly for a day, and then little \
+                 by little; set the clock right if it is wrong"
+            );
+        }
+        if believed.stepped {
+            tracing::warn!(
+                clock = %now,
+                believed = %Timestamp(believed.now_ns),
+                "the clock is far ahead of what was seen before; days are removed one by one \
+                 because of their age, set the clock right if it is wrong"
             );
         }
         let gone = choose(&infos, &retention, believed, wal_bytes, free_bytes);
@@ -144,7 +168,7 @@ impl Store {
             }
         }
         if !shared.options.retention.streams.is_empty() {
-            self.retain_streams(now, &mut retained)?;
+            self.retain_streams(Timestamp(believed.now_ns), &mut retained)?;
         }
         Ok(retained)
     }
@@ -173,48 +197,64 @@ impl Store {
 
     fn retain_streams(&self, now: Timestamp, retained: &mut Retained) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let _one_at_a_time = shared.compacting.lock();
         let parts = shared.state.read().parts.clone();
         shared.expiry.lock().retain(|id, _| parts.iter().any(|part| part.info.id == *id));
         let mut gone = Vec::new();
+        let mut failed = None;
         for part in parts.iter() {
-            let id = part.info.id;
-            if shared.expiry.lock().get(&id).is_some_and(|next_ns| *next_ns >= now.0) {
-                continue;
-            }
-            let mut input = match Input::new(shared, part) {
-                Ok(input) => input,
+            match self.retain_streams_of(part, now, retained) {
+                Ok(true) => gone.push(part.info.id),
+                Ok(false) => {}
                 // It was moved aside and named; the others are looked at all the same.
-                Err(StoreError::Damaged { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let found = expired(&shared.options.retention, &part.info, &input.opened.table, now.0);
-            if found.all {
-                gone.push(id);
-            } else if found.streams.is_empty() {
-                shared.expiry.lock().extend(found.next_ns.map(|next_ns| (id, next_ns)));
-            } else {
-                let streams = found.streams.len();
-                input.leave_out = LeaveOut { streams: found.streams, ..LeaveOut::default() };
-                let merged = self.rewrite(vec![input], part.info.deletes_seq, &|| true)?;
-                let entries = merged.map_or(0, |merged| merged.left_out);
-                retained.rewritten_parts += 1;
-                retained.removed_entries += entries;
-                shared.counters.expired(entries);
-                tracing::info!(
-                    part = id,
-                    day = part.info.day,
-                    streams,
-                    entries,
-                    "removed streams that are past their time"
-                );
+                Err(error) if error.is_damage() => {}
+                // What can go helps all the same, perhaps against this very error.
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        if gone.is_empty() {
-            return Ok(());
+        if !gone.is_empty() {
+            tracing::info!(reason = ?Reason::Age, parts = gone.len(), "removed old parts");
+            self.remove_parts(&gone, retained)?;
         }
-        tracing::info!(reason = ?Reason::Age, parts = gone.len(), "removed old parts");
-        self.remove_parts(&gone, retained)
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Gives whether all of the part is past its time.
+    fn retain_streams_of(
+        &self,
+        part: &Arc<Part>,
+        now: Timestamp,
+        retained: &mut Retained,
+    ) -> Result<bool, StoreError> {
+        let shared = &self.shared;
+        let id = part.info.id;
+        if shared.expiry.lock().get(&id).is_some_and(|next_ns| *next_ns >= now.0) {
+            return Ok(false);
+        }
+        let opened = shared.cache.open(part).map_err(|error| noted(shared, part, error))?;
+        let found = expired(&shared.options.retention, &part.info, &opened.table, now.0);
+        drop(opened);
+        if found.all {
+            return Ok(true);
+        }
+        if found.streams.is_empty() {
+            shared.expiry.lock().extend(found.next_ns.map(|next_ns| (id, next_ns)));
+            return Ok(false);
+        }
+        let streams = found.streams.len();
+        let leave_out = LeaveOut { streams: found.streams, ..LeaveOut::default() };
+        let merged = self.rewrite(part, leave_out, 0, &|| true)?;
+        let Some(Merged { left_out: entries, .. }) = merged else { return Ok(false) };
+        retained.rewritten_parts += 1;
+        retained.removed_entries += entries;
+        shared.counters.expired(entries);
+        tracing::info!(
+            part = id,
+            day = part.info.day,
+            streams,
+            entries,
+            "removed streams that are past their time"
+        );
+        Ok(false)
     }
 }
 
@@ -246,7 +286,7 @@ mod tests {
     }
 
     fn believed(now_ns: i64) -> Believed {
-        Believed { now_ns, latest_ns: now_ns, newly_doubted: false }
+        Believed { now_ns, latest_ns: now_ns, newly_doubted: false, stepped: false }
     }
 
     #[track_caller]
@@ -296,5 +336,8 @@ mod tests {
         check(&free, 850, &[(7, Reason::FreeDisk), (8, Reason::FreeDisk)]);
         let old: Vec<(u64, Reason)> = [7, 8, 9].map(|id| (id, Reason::FreeDisk)).into();
         check(&free, 0, &old);
+        // What came in today stays also when a later time was believed once.
+        let later = Believed { latest_ns: NOW + 365 * DAY_NS, ..believed(NOW) };
+        assert_eq!(choose(&parts(), &free, later, 50, 0), old);
     }
 }

@@ -85,6 +85,11 @@ impl<'a> Progress<'a> {
 
     fn spend(&mut self, bytes: u64) -> Result<(), ReadError> {
         self.stats.bytes += bytes;
+        self.charge(bytes)
+    }
+
+    /// Of what is read beside lines.
+    fn charge(&mut self, bytes: u64) -> Result<(), ReadError> {
         let bytes_max = self.request.bytes_max;
         let before = self.spent.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > bytes_max {

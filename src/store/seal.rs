@@ -18,9 +18,9 @@ use super::head::StreamRows;
 use super::manifest::PartInfo;
 use super::options::IDLE_AFTER;
 use super::part::{About, Part, PartWriter, part_name};
+use super::replay::drop_segment;
 use super::state::HeadUnit;
 use super::store::Shared;
-use super::wal::segment_name;
 use super::writer::Job;
 use crate::model::Timestamp;
 
@@ -133,10 +133,11 @@ pub(super) fn freeze_when_old(shared: &Shared) {
     }
 }
 
-/// Waits until nothing is left to be sealed, or more seals have failed than `failures`.
-pub(super) fn wait_sealed(shared: &Shared, failures: u64) -> Result<(), StoreError> {
+/// Waits until every head with a segment up to `last` is sealed, or more seals have failed than
+/// `failures`.
+pub(super) fn wait_sealed(shared: &Shared, last: u64, failures: u64) -> Result<(), StoreError> {
     loop {
-        if shared.state.read().sealing.is_empty() {
+        if shared.state.read().sealing.iter().all(|unit| unit.last_segment() > last) {
             return Ok(());
         }
         let mut signals = shared.sealer.signals.lock();
@@ -234,15 +235,8 @@ fn write_part(
         wal_segment: unit.last_segment(),
         block_bytes: shared.options.thresholds.block_bytes,
     };
-    let path = shared.parts_folder().join(&about.day).join(part_name(id));
-    let made = PartWriter::create(&shared.files, &shared.parts_folder(), about)
-        .and_then(|writer| fill_part(writer, streams, days));
-    if made.is_err() {
-        // Wherever it failed: the next try has a number of its own and needs the room.
-        let _ = shared.files.remove(&path.with_extension("tmp"));
-        let _ = shared.files.remove(&path);
-    }
-    made
+    let writer = PartWriter::create(&shared.files, &shared.parts_folder(), about)?;
+    fill_part(writer, streams, days)
 }
 
 fn fill_part(
@@ -304,7 +298,7 @@ fn commit(
     )?;
     for segment in unit.segments.lock().iter() {
         // One that stays is removed at the next start.
-        let _ = shared.files.remove(&shared.wal_folder().join(segment_name(*segment)));
+        let _ = drop_segment(shared, *segment);
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! The store as its users hold it: opening, appending, positions, closing.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
@@ -19,7 +20,7 @@ use super::manifest::Manifest;
 use super::options::StoreOptions;
 use super::part::{Part, PartCache, PartFile};
 use super::read::ReadError;
-use super::recover::{quarantine_name, recover};
+use super::recover::{move_aside, quarantine_name, recover};
 use super::repeats::Repeats;
 use super::replay::replay;
 use super::scan::Pool;
@@ -60,11 +61,18 @@ pub(super) struct Shared {
     pub degraded: Degraded,
     pub last_compaction_ns: AtomicI64,
     pub trust: Mutex<Trust>,
+    /// Held while parts are merged or written anew.
     pub compacting: Mutex<()>,
+    /// Days of which merging failed, and others are merged first.
+    pub failed_days: Mutex<BTreeSet<String>>,
+    /// Parts that could not be listed and are not needed; they go once a manifest is saved.
+    pub unlisted: Mutex<Vec<Arc<Part>>>,
     /// The list of delete requests. Taken after `manifest` where both are needed.
     pub deletes: Mutex<Book>,
     /// Parts that were replaced and may still be read.
     pub leaving: Mutex<Vec<Weak<PartFile>>>,
+    /// Segments of the WAL with damage that could not be kept elsewhere.
+    pub damaged_segments: Mutex<BTreeSet<u64>>,
     /// When the next stream of a part is past its time.
     pub expiry: Mutex<HashMap<u64, i64>>,
     pub closing: AtomicBool,
@@ -116,12 +124,16 @@ impl Shared {
         change: impl FnOnce(&mut Manifest),
         swap: impl FnOnce(&mut State),
     ) -> Result<(), StoreError> {
+        // Dropped, and with that removed, when the lock is free again.
+        let mut unlisted: Vec<Arc<Part>> = Vec::new();
         let mut manifest = self.manifest.lock();
         let mut changed = manifest.clone();
         change(&mut changed);
         changed.save(&*self.files, &self.options.data_dir)?;
         *manifest = changed;
         swap(&mut self.state.write());
+        unlisted.append(&mut self.unlisted.lock());
+        unlisted.iter().for_each(|part| part.doom());
         Ok(())
     }
 
@@ -129,7 +141,7 @@ impl Shared {
     /// that this query fails and the next ones have the rest.
     pub fn note_fault(&self, part: &Arc<Part>, error: StoreError) -> ReadError {
         match error {
-            StoreError::Damaged { .. } | StoreError::Index(_) | StoreError::Newer { .. } => {
+            error if error.is_damage() => {
                 self.quarantine(part, &error.to_string());
                 ReadError::Damaged(error.to_string())
             }
@@ -138,16 +150,27 @@ impl Shared {
         }
     }
 
+    /// The file first, then the list: what is in between at a crash is a part that is missing,
+    /// and not one that nothing lists and a start removes.
     fn quarantine(&self, part: &Arc<Part>, what: &str) {
         let id = part.info.id;
         let name = quarantine_name(&part.info.day, id);
         if !self.manifest.lock().parts.iter().any(|info| info.id == id) {
             return;
         }
+        if let Err(error) = move_aside(&*self.files, &self.options.data_dir, &part.info.day, id) {
+            // The next start tries again, since the list will name it. Or it is gone already.
+            tracing::error!(part = %name, %error, "damaged part could not be moved");
+        }
+        let was_listed = Cell::new(false);
         let changed = self.change_parts(
             |manifest| {
+                let before = manifest.parts.len();
                 manifest.parts.retain(|info| info.id != id);
-                manifest.quarantined.push(format!("{name}: {what}"));
+                was_listed.set(manifest.parts.len() < before);
+                if was_listed.get() {
+                    manifest.quarantined.push(format!("{name}: {what}"));
+                }
             },
             |state| {
                 let rest = state.parts.iter().filter(|other| other.info.id != id);
@@ -156,11 +179,9 @@ impl Shared {
         );
         self.cache.forget(id);
         match changed {
+            // Another reader was faster.
+            Ok(()) if !was_listed.get() => {}
             Ok(()) => {
-                let to = self.options.data_dir.join("quarantine").join(&name);
-                if let Err(error) = self.files.rename(part.path(), &to) {
-                    tracing::error!(part = %name, %error, "damaged part could not be moved");
-                }
                 self.counters.quarantined("part");
                 tracing::error!(part = %name, what, "moved a damaged part to the quarantine folder");
             }
@@ -231,6 +252,12 @@ impl Store {
             let path = folder.join(part);
             files.create_folder(&path).map_err(StoreError::io(&path))?;
         }
+        // A power cut must not take the folders with all that is acknowledged in them. The one
+        // above may be closed to us; it is there since somebody else made it then.
+        files.sync_folder(&folder).map_err(StoreError::io(&folder))?;
+        if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+            let _ = files.sync_folder(above);
+        }
         let lock_path = folder.join("lock");
         let lock = files.lock(&lock_path).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => StoreError::Locked { path: folder.clone() },
@@ -238,8 +265,7 @@ impl Store {
         })?;
         let counters = Counters::new(&options.metrics);
         let recovered = recover(&files, &folder, &counters)?;
-        let last_written = recovered.manifest.parts.iter().map(|info| info.created_ns).max();
-        let trust = Trust::new(last_written, options.clock.now_ns());
+        let trust = recovered.manifest.trust(options.clock.now_ns());
         let state = State {
             active: HeadUnit::empty(),
             sealing: Vec::new(),
@@ -263,8 +289,11 @@ impl Store {
             last_compaction_ns: AtomicI64::new(0),
             trust: Mutex::new(trust),
             compacting: Mutex::new(()),
+            failed_days: Mutex::default(),
+            unlisted: Mutex::default(),
             deletes: Mutex::new(recovered.deletes),
             leaving: Mutex::default(),
+            damaged_segments: Mutex::default(),
             expiry: Mutex::default(),
             closing: AtomicBool::new(false),
             _lock: lock,
@@ -367,8 +396,9 @@ impl Store {
             .push(Job::Freeze { answer: Some(answer) }, u64::MAX)
             .map_err(|_| StoreError::Closed)?;
         let frozen = frozen.blocking_recv().map_err(|_| StoreError::Closed)?;
-        frozen.map_err(|error| StoreError::Seal(error.to_string()))?;
-        seal::wait_sealed(&self.shared, failures)
+        let last = frozen.map_err(|error| StoreError::Seal(error.to_string()))?;
+        // Heads that are frozen later are none of it, or this might never end.
+        seal::wait_sealed(&self.shared, last, failures)
     }
 
     /// Drops what was read of parts and not used since this was called last.

@@ -31,9 +31,10 @@ pub(super) enum Job {
         batch: Batch,
         answer: oneshot::Sender<Answer>,
     },
-    /// Freeze the head, so that it is sealed.
+    /// Freeze the head, so that it is sealed. The answer is the number of the last segment of
+    /// what is frozen by then.
     Freeze {
-        answer: Option<oneshot::Sender<Result<(), AppendError>>>,
+        answer: Option<oneshot::Sender<Result<u64, AppendError>>>,
     },
 }
 
@@ -240,12 +241,13 @@ impl Writer {
     }
 
     /// Gives the head to the sealer and goes on with an empty one in a new segment.
-    fn freeze(&mut self) -> Result<(), AppendError> {
+    fn freeze(&mut self) -> Result<u64, AppendError> {
         let unit = self.shared.state.read().active.clone();
+        let last = self.segment.number;
         if unit.head.is_empty() && !self.written {
-            return Ok(());
+            return Ok(last.saturating_sub(1));
         }
-        self.segment = self.shared.next_segment(self.segment.number + 1)?;
+        self.segment = self.shared.next_segment(last + 1)?;
         self.written = false;
         let now_ns = self.shared.options.clock.now_ns();
         self.repeats.note_frozen(&self.shared, &unit.head, now_ns);
@@ -256,7 +258,7 @@ impl Writer {
             state.sealing.push(unit);
         }
         self.shared.sealer.wake();
-        Ok(())
+        Ok(last)
     }
 }
 

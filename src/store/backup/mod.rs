@@ -45,6 +45,21 @@ pub const STORE_NAMES: [&str; 8] = [
 pub const RESTORING: &str = super::recover::RESTORING;
 
 impl Store {
+    /// A backup that is as damaged as the store is found out when it is needed.
+    fn check_part(&self, part: &Arc<Part>) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        match shared.cache.open(part).and_then(|opened| opened.check()) {
+            Err(error) if error.is_damage() => {
+                let what = format!(
+                    "{error}; it was moved to the quarantine folder, take the backup again without it"
+                );
+                shared.note_fault(part, error);
+                Err(StoreError::Backup { path: part.path().to_owned(), what })
+            }
+            checked => checked,
+        }
+    }
+
     /// Seals the head, so that no log ahead is needed, and holds what there is then. Blocks, so
     /// not for async code.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
@@ -57,6 +72,9 @@ impl Store {
             let manifest = shared.manifest.lock();
             (manifest.clone(), shared.state.read().parts.clone())
         };
+        for part in parts.iter() {
+            self.check_part(part)?;
+        }
         let folder = &shared.options.data_dir;
         let encoded = |name: &str, bytes: std::io::Result<Vec<u8>>| {
             bytes

@@ -104,7 +104,10 @@ pub(in crate::store) fn load(
     folder: &Path,
 ) -> Result<(Book, Option<String>), StoreError> {
     match kept::load::<Book>(&**files, folder)? {
-        Loaded::Good(book) => Ok((book, None)),
+        Loaded::Good(book, copies) => {
+            kept::mend(&book, copies, &**files, folder);
+            Ok((book, None))
+        }
         Loaded::Missing => Ok((Book::default(), None)),
         Loaded::Damaged => {
             for name in Book::NAMES {

@@ -17,7 +17,7 @@ pub(in crate::store) struct Active {
     pub tenant: String,
     pub range: TimeRange,
     pub created_ns: i64,
-    pub selection: Selection,
+    pub selection: Arc<Selection>,
 }
 
 impl Active {
@@ -28,8 +28,22 @@ impl Active {
             tenant: request.tenant.clone(),
             range: request.range(),
             created_ns: request.created_ns,
-            selection: language.compile(&request.query)?,
+            selection: Arc::new(language.compile(&request.query)?),
         }))
+    }
+
+    /// The same, created at this time at the latest.
+    pub fn dated_back(self: &Arc<Self>, now_ns: i64) -> Arc<Active> {
+        if self.created_ns <= now_ns {
+            return self.clone();
+        }
+        Arc::new(Active {
+            id: self.id.clone(),
+            tenant: self.tenant.clone(),
+            created_ns: now_ns,
+            selection: self.selection.clone(),
+            ..**self
+        })
     }
 
     /// Whether it may mean rows of the part, as far as the list of parts tells.

@@ -12,7 +12,7 @@ use super::hide::{Active, Hidden, Hiding};
 use crate::limits;
 use crate::store::block::{BlockBuf, Wanted};
 use crate::store::error::StoreError;
-use crate::store::merge::{Input, LeaveOut, noted};
+use crate::store::merge::{LeaveOut, noted};
 use crate::store::part::{BlockSet, Clauses, Part};
 use crate::store::store::{Shared, Store};
 use crate::store::wal::{segment_name, segment_number};
@@ -71,6 +71,27 @@ impl Shared {
         *book = changed;
         self.state.write().hidden = hidden;
         Ok(())
+    }
+
+    /// The time for what is due: a clock that jumps ahead ends no time to think.
+    fn believed_ns(&self) -> i64 {
+        self.trust.lock().time(self.options.clock.now_ns())
+    }
+
+    /// Requests that came under a clock that was ahead count as if they had come now, or they,
+    /// and all later ones with them, would wait until that time has come.
+    fn date_back(&self) -> Result<(), StoreError> {
+        let now_ns = self.options.clock.now_ns();
+        if self.deletes.lock().waiting().all(|request| request.created_ns <= now_ns) {
+            return Ok(());
+        }
+        self.change_deletes(|book, hidden| {
+            for request in &mut book.requests {
+                request.created_ns = request.created_ns.min(now_ns);
+            }
+            let dated = hidden.active.iter().map(|active| active.dated_back(now_ns));
+            hidden.active = Arc::new(dated.collect());
+        })
     }
 
     fn cancel_period_ns(&self) -> i64 {
@@ -186,7 +207,7 @@ impl Store {
         if request.state == DeleteState::Processed {
             return Err(DeleteError::InProcess);
         }
-        let age_ns = shared.options.clock.now_ns().saturating_sub(request.created_ns);
+        let age_ns = shared.believed_ns().saturating_sub(request.created_ns);
         if !force && age_ns >= shared.cancel_period_ns() {
             let period = shared.options.delete_cancel_period;
             return Err(DeleteError::PastDeadline(format!("{period:?}")));
@@ -204,15 +225,9 @@ impl Store {
     /// Carries out the next piece of what is due; `false` when there is nothing left to do now.
     pub fn delete_once(&self) -> Result<bool, StoreError> {
         let shared = &self.shared;
-        let _one_at_a_time = shared.compacting.lock();
+        shared.date_back()?;
         let state = shared.state.read().clone();
-        // Numbers grow with time, so what is due comes first, and one number says all.
-        let now_ns = shared.options.clock.now_ns();
-        let is_due = |active: &&Arc<Active>| {
-            now_ns.saturating_sub(active.created_ns) >= shared.cancel_period_ns()
-        };
-        let due: Vec<Arc<Active>> =
-            state.hidden.active.iter().take_while(is_due).cloned().collect();
+        let due = due(&state.hidden.active, shared.believed_ns(), shared.cancel_period_ns());
         let Some(up_to) = due.last().map(|active| active.seq) else { return Ok(false) };
         let mut clean = Vec::new();
         for part in state.parts.iter() {
@@ -228,8 +243,7 @@ impl Store {
                 continue;
             }
             self.note_clean(&clean, up_to)?;
-            let mut input = Input::new(shared, part)?;
-            input.leave_out = LeaveOut {
+            let leave_out = LeaveOut {
                 hiding: Hiding::new(concerned.into_iter()),
                 hidden_blocks: Some(hidden_blocks),
                 ..LeaveOut::default()
@@ -239,7 +253,7 @@ impl Store {
                 let now = shared.state.read().hidden.active.clone();
                 due.iter().all(|active| now.iter().any(|other| other.seq == active.seq))
             };
-            let merged = self.rewrite(vec![input], up_to.max(part.info.deletes_seq), &still)?;
+            let merged = self.rewrite(part, leave_out, up_to, &still)?;
             if let Some(merged) = merged {
                 shared.counters.deleted(merged.left_out);
                 tracing::info!(
@@ -331,6 +345,15 @@ impl Store {
         }
         Ok(false)
     }
+}
+
+/// Requests whose time has come. They are carried out in their order, so that one number says
+/// what a part is done with; what counts is the earliest time among a request and all later
+/// ones, since the clock may have been ahead when it came.
+fn due(active: &[Arc<Active>], now_ns: i64, period_ns: i64) -> Vec<Arc<Active>> {
+    let is_due = |active: &Arc<Active>| now_ns.saturating_sub(active.created_ns) >= period_ns;
+    let count = active.iter().rposition(is_due).map_or(0, |last| last + 1);
+    active.iter().take(count).cloned().collect()
 }
 
 /// Eight hex digits, as Loki's, that no other request has.

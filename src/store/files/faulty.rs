@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,26 +24,45 @@ pub enum Unsynced {
 struct Content {
     bytes: Vec<u8>,
     synced: Vec<u8>,
+    /// Bytes that cannot be read.
+    bad: Option<Range<usize>>,
 }
 
 type Inode = Arc<Mutex<Content>>;
 
 #[derive(Default)]
 struct Disk {
-    folders: BTreeMap<PathBuf, ()>,
+    /// And whether the one above was synced since.
+    folders: BTreeMap<PathBuf, bool>,
     names: BTreeMap<PathBuf, Inode>,
     synced_names: BTreeMap<PathBuf, Inode>,
     /// Calls that change something still allowed; afterwards everything fails.
     calls_left: Option<u64>,
     calls: u64,
+    /// The changing call after so many more fails, alone.
+    hiccup: Option<u64>,
+    /// Files with such a text in their path can be neither made nor renamed.
+    failing: Option<String>,
     /// Bytes the disk can hold.
     capacity: Option<u64>,
     fail_sync: bool,
+    on_create: Option<OnCreate>,
 }
+
+/// Called with the path of each file that is about to be made.
+type OnCreate = Arc<dyn Fn(&Path) + Send + Sync>;
 
 impl Disk {
     fn step(&mut self) -> io::Result<()> {
         self.calls += 1;
+        match &mut self.hiccup {
+            Some(0) => {
+                self.hiccup = None;
+                return Err(io::Error::other("the disk has hiccups"));
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
         match &mut self.calls_left {
             Some(0) => Err(io::Error::other("the disk is gone")),
             Some(left) => {
@@ -53,10 +73,21 @@ impl Disk {
         }
     }
 
+    fn check_name(&self, path: &Path) -> io::Result<()> {
+        let path = path.to_string_lossy();
+        match &self.failing {
+            Some(text) if path.contains(text) => Err(io::Error::other("this name cannot be had")),
+            _ => Ok(()),
+        }
+    }
+
     fn used(&self) -> u64 {
         self.names.values().map(|inode| inode.lock().bytes.len() as u64).sum()
     }
 }
+
+/// What Linux says of a sector that cannot be read.
+const EIO: i32 = 5;
 
 #[derive(Clone, Default)]
 pub struct FaultyFiles(Arc<Mutex<Disk>>);
@@ -69,6 +100,25 @@ impl FaultyFiles {
     /// After this many more changing calls every one fails.
     pub fn die_after(&self, calls: u64) {
         self.0.lock().calls_left = Some(calls);
+    }
+
+    /// After this many more changing calls one fails.
+    pub fn fail_one_after(&self, calls: u64) {
+        self.0.lock().hiccup = Some(calls);
+    }
+
+    /// Files with this text in their path can be neither made nor renamed.
+    pub fn set_failing(&self, text: Option<&str>) {
+        self.0.lock().failing = text.map(str::to_owned);
+    }
+
+    /// These bytes of a file cannot be read any more.
+    pub fn set_bad(&self, path: &Path, bytes: Range<usize>) {
+        self.0.lock().names[path].lock().bad = Some(bytes);
+    }
+
+    pub fn on_create(&self, call: impl Fn(&Path) + Send + Sync + 'static) {
+        self.0.lock().on_create = Some(Arc::new(call));
     }
 
     pub fn calls(&self) -> u64 {
@@ -90,8 +140,13 @@ impl FaultyFiles {
             Unsynced::Lost => &disk.synced_names,
             Unsynced::Half | Unsynced::Kept => &disk.names,
         };
+        let lasts = |path: &Path| {
+            let above = |path: &Path| *disk.folders.get(path).unwrap_or(&true);
+            unsynced != Unsynced::Lost || path.ancestors().all(above)
+        };
         let names: BTreeMap<PathBuf, Inode> = names
             .iter()
+            .filter(|(path, _)| lasts(path))
             .map(|(path, inode)| {
                 let content = inode.lock();
                 let bytes = match unsynced {
@@ -103,12 +158,18 @@ impl FaultyFiles {
                         content.bytes[..kept].to_vec()
                     }
                 };
-                let content = Content { synced: bytes.clone(), bytes };
+                let bad = content.bad.clone();
+                let content = Content { synced: bytes.clone(), bytes, bad };
                 (path.clone(), Arc::new(Mutex::new(content)))
             })
             .collect();
         FaultyFiles(Arc::new(Mutex::new(Disk {
-            folders: disk.folders.clone(),
+            folders: disk
+                .folders
+                .keys()
+                .filter(|path| lasts(path))
+                .map(|path| (path.clone(), true))
+                .collect(),
             synced_names: names.clone(),
             names,
             ..Disk::default()
@@ -179,6 +240,11 @@ impl ReadFile for FaultyRead {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let content = self.0.lock();
+        let wanted = offset as usize..offset as usize + buffer.len();
+        if content.bad.as_ref().is_some_and(|bad| bad.start < wanted.end && wanted.start < bad.end)
+        {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         let from = content.bytes.get(offset as usize..).unwrap_or_default();
         let from = from.get(..buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(from);
@@ -188,8 +254,13 @@ impl ReadFile for FaultyRead {
 
 impl Files for FaultyFiles {
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let on_create = self.0.lock().on_create.clone();
+        if let Some(call) = on_create {
+            call(path);
+        }
         let mut disk = self.0.lock();
         disk.step()?;
+        disk.check_name(path)?;
         let inode = Inode::default();
         disk.names.insert(path.to_owned(), inode.clone());
         Ok(Box::new(FaultyWrite { disk: self.0.clone(), inode }))
@@ -203,6 +274,7 @@ impl Files for FaultyFiles {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
         disk.step()?;
+        disk.check_name(to)?;
         let inode = disk.names.remove(from).ok_or_else(|| missing(from))?;
         disk.names.insert(to.to_owned(), inode);
         Ok(())
@@ -220,14 +292,15 @@ impl Files for FaultyFiles {
         if disk.names.keys().any(|name| name.starts_with(path)) {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
-        disk.folders.remove(path).ok_or_else(|| missing(path))
+        disk.folders.remove(path).map(drop).ok_or_else(|| missing(path))
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
         disk.step()?;
         for folder in path.ancestors() {
-            disk.folders.insert(folder.to_owned(), ());
+            let is_root = folder.parent().is_none();
+            disk.folders.entry(folder.to_owned()).or_insert(is_root);
         }
         Ok(())
     }
@@ -258,6 +331,9 @@ impl Files for FaultyFiles {
         let mut disk = self.0.lock();
         disk.step()?;
         let disk = &mut *disk;
+        for (path, synced) in &mut disk.folders {
+            *synced |= path.parent() == Some(folder);
+        }
         disk.synced_names.retain(|path, _| path.parent() != Some(folder));
         for (path, inode) in &disk.names {
             if path.parent() == Some(folder) {

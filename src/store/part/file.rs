@@ -16,7 +16,7 @@ use super::table::{BlockRow, IndexFile, Table};
 use super::{FOOTER_BYTES, FOOTER_MAGIC, MAGIC, OLDEST_VERSION, VERSION, part_name};
 use crate::model::{StreamId, TimeRange, Timestamp};
 use crate::store::block::{BlockBuf, Wanted, is_sound};
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, is_unreadable};
 use crate::store::files::{Files, ReadFile};
 use crate::store::filter;
 use crate::store::manifest::PartInfo;
@@ -105,6 +105,14 @@ impl Drop for PartFile {
     }
 }
 
+/// A cable that is loose for a moment moves no part aside.
+fn read_twice(file: &dyn ReadFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    match file.read_at(buffer, offset) {
+        Err(error) if is_unreadable(&error) => file.read_at(buffer, offset),
+        read => read,
+    }
+}
+
 /// The table of a part and its file.
 pub struct Opened {
     file: Box<dyn ReadFile>,
@@ -117,7 +125,15 @@ pub struct Opened {
 
 impl Opened {
     pub fn open(files: &dyn Files, path: &Path) -> Result<Opened, StoreError> {
-        Opened::of(files.open(path).map_err(StoreError::io(path))?, path)
+        let file = files.open(path).map_err(|error| match error.kind() {
+            // Files of parts go only when nobody holds the part any more.
+            io::ErrorKind::NotFound => StoreError::Damaged {
+                path: path.to_owned(),
+                what: "the file is missing".to_owned(),
+            },
+            _ => StoreError::reading(path, "the file cannot be opened")(error),
+        })?;
+        Opened::of(file, path)
     }
 
     /// A part in memory.
@@ -147,12 +163,15 @@ impl Opened {
     fn of(file: Box<dyn ReadFile>, path: &Path) -> Result<Opened, StoreError> {
         let damaged =
             |what: &str| StoreError::Damaged { path: path.to_owned(), what: what.to_owned() };
-        let disk_bytes = file.bytes().map_err(StoreError::io(path))?;
+        let reading = StoreError::reading(path, "table");
+        let read_at =
+            |buffer: &mut [u8], offset: u64| read_twice(&*file, buffer, offset).map_err(&reading);
+        let disk_bytes = file.bytes().map_err(&reading)?;
         if disk_bytes < (MAGIC.len() + FOOTER_BYTES) as u64 {
             return Err(damaged("file is cut"));
         }
         let mut magic = [0; 8];
-        file.read_at(&mut magic, 0).map_err(StoreError::io(path))?;
+        read_at(&mut magic, 0)?;
         if magic[..7] != MAGIC[..7] {
             return Err(damaged("not a part"));
         }
@@ -165,7 +184,7 @@ impl Opened {
         }
         let mut footer = [0; FOOTER_BYTES];
         let footer_at = disk_bytes - FOOTER_BYTES as u64;
-        file.read_at(&mut footer, footer_at).map_err(StoreError::io(path))?;
+        read_at(&mut footer, footer_at)?;
         let mut reader = Reader::new(&footer);
         let fields = (|| {
             let fields = (reader.u64()?, reader.u32()?, reader.u32()?, reader.u32()?);
@@ -178,7 +197,7 @@ impl Opened {
             return Err(damaged("footer"));
         }
         let mut table = vec![0; stored as usize];
-        file.read_at(&mut table, offset).map_err(StoreError::io(path))?;
+        read_at(&mut table, offset)?;
         if crc32fast::hash(&table) != crc {
             return Err(damaged("table"));
         }
@@ -194,10 +213,8 @@ impl Opened {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64, what: &str) -> Result<(), StoreError> {
-        self.file.read_at(buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.damaged(what),
-            _ => StoreError::io(&self.path)(error),
-        })
+        read_twice(&*self.file, buffer, offset)
+            .map_err(|error| StoreError::reading(&self.path, what)(error))
     }
 
     fn read_file(&self, file: &IndexFile) -> Result<Vec<u8>, StoreError> {
@@ -273,6 +290,13 @@ impl Opened {
         } else {
             Err(self.damaged(format!("block at {}", block.offset)))
         }
+    }
+
+    /// Reads all blocks and the index and compares the checksums in them.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let mut stored = Vec::new();
+        self.table.blocks.iter().try_for_each(|block| self.read_stored(block, &mut stored))?;
+        self.table.index.iter().try_for_each(|file| self.read_file(file).map(drop))
     }
 
     /// Reads a block as far as it is needed and says how many bytes that took.

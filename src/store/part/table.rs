@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::{Labels, Timestamp};
 use crate::store::filter;
+use crate::store::manifest::{METADATA_RATIO, ROW_BYTES};
 use crate::store::read::StreamMeta;
 use crate::store::tokens::Sealed;
 use crate::store::varint::{Reader, put, put_bytes, unzigzag, zigzag};
@@ -46,6 +47,20 @@ pub struct BlockRow {
     pub sealed: Sealed,
     /// `None` where nothing is said: anything may be in the block.
     pub facts: Option<Facts>,
+}
+
+impl BlockRow {
+    /// About what metadata takes when it is unpacked.
+    pub fn metadata_raw_bytes(&self) -> u64 {
+        u64::from(self.metadata_bytes.saturating_sub(self.counting_bytes)) * METADATA_RATIO
+    }
+
+    /// About what all of it takes.
+    pub fn raw_bytes(&self) -> u64 {
+        let line_bytes: u64 = self.runs.iter().map(|run| run.line_bytes).sum();
+        let rows = u64::from(self.rows) * ROW_BYTES;
+        line_bytes.saturating_add(rows).saturating_add(self.metadata_raw_bytes())
+    }
 }
 
 /// What else is told of a block.

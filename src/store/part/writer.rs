@@ -66,8 +66,18 @@ impl PartWriter {
         let folder = parts.join(&about.day);
         files.create_folder(&folder).map_err(StoreError::io(&folder))?;
         let temporary = folder.join(part_name(about.id)).with_extension("tmp");
-        let mut file = files.create(&temporary).map_err(StoreError::io(&temporary))?;
-        file.append(MAGIC).map_err(StoreError::io(&temporary))?;
+        let writer = PartWriter::begin(files, folder, &temporary, about);
+        writer.inspect_err(|_| drop(files.remove(&temporary)))
+    }
+
+    fn begin(
+        files: &Arc<dyn Files>,
+        folder: PathBuf,
+        temporary: &Path,
+        about: About,
+    ) -> Result<PartWriter, StoreError> {
+        let mut file = files.create(temporary).map_err(StoreError::io(temporary))?;
+        file.append(MAGIC).map_err(StoreError::io(temporary))?;
         Ok(PartWriter {
             files: files.clone(),
             folder,
@@ -82,8 +92,8 @@ impl PartWriter {
                 ..Table::default()
             },
             about,
-            block: BlockBuilder::new().map_err(StoreError::io(&temporary))?,
-            temporary,
+            block: BlockBuilder::new().map_err(StoreError::io(temporary))?,
+            temporary: temporary.to_owned(),
             encoded: Vec::new(),
             filters: Vec::new(),
             tokens: TokenSet::default(),
@@ -199,7 +209,16 @@ impl PartWriter {
     }
 
     /// Writes the rest and gives the file its name. The part counts once the manifest lists it.
-    pub fn finish(mut self) -> Result<PartInfo, StoreError> {
+    /// After an error nothing is left: another try has a number of its own and needs the room.
+    pub fn finish(self) -> Result<PartInfo, StoreError> {
+        let (files, temporary) = (self.files.clone(), self.temporary.clone());
+        self.write_rest().inspect_err(|_| {
+            let _ = files.remove(&temporary);
+            let _ = files.remove(&temporary.with_extension("part"));
+        })
+    }
+
+    fn write_rest(mut self) -> Result<PartInfo, StoreError> {
         self.finish_block()?;
         let filters = std::mem::take(&mut self.filters);
         let filters_at = self.append(&filters)?;

@@ -109,6 +109,13 @@ impl HeadPlan {
             let bytes = refs.iter().map(|entry| stream.entry(*entry).line.len() as u64).sum();
             progress.spend(bytes)?;
         }
+        if request.need_metadata {
+            let bytes_of = |entry| {
+                let pairs = stream.entry(entry);
+                pairs.metadata().map(|(name, value)| (name.len() + value.len()) as u64).sum::<u64>()
+            };
+            progress.charge(refs.iter().map(|entry| bytes_of(*entry)).sum())?;
+        }
         progress.note_stream(stream.meta.id);
         progress.sink.block(self.arrival(at));
         let rows = HeadRows { stream, refs, lines: request.need_lines };

@@ -210,6 +210,8 @@ fn block_rows(
     let range = progress.request.range;
     let mut hiding = plan.hiding();
     let exposed = progress.request.columns && progress.request.need_lines && plan.hidden.is_empty();
+    let metadata_bytes =
+        if progress.request.need_metadata { block.metadata_raw_bytes() } else { 0 };
     let mut start = 0;
     for run in &block.runs {
         let end = start + run.rows as usize;
@@ -229,9 +231,12 @@ fn block_rows(
             rest.start = found.end;
             progress.stats.rows += found.len() as u64;
             // Of a run that is cut by the range, its share.
-            let bytes =
-                u128::from(run.line_bytes) * found.len() as u128 / u128::from(run.rows.max(1));
-            progress.spend(u64::try_from(bytes).unwrap_or(u64::MAX))?;
+            let share = |bytes: u64, of_rows: u32| {
+                let bytes = u128::from(bytes) * found.len() as u128 / u128::from(of_rows.max(1));
+                u64::try_from(bytes).unwrap_or(u64::MAX)
+            };
+            progress.spend(share(run.line_bytes, run.rows))?;
+            progress.charge(share(metadata_bytes, block.rows))?;
             progress.note_stream(stream.meta.id);
             let rows = BlockRows {
                 block: buffer,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::files::Files;
 use crate::store::part::Opened;
-use crate::store::wal::replay;
+use crate::store::wal::{End, replay};
 use crate::store::{RealFiles, fuzz};
 
 type Door = fn(&[u8]) -> Option<usize>;
@@ -51,7 +51,7 @@ fn write_seeds(to: &Path) {
     for file in RealFiles.list(&set.join("wal")).unwrap() {
         let copy = temporary.path().join(&file.name);
         fs::copy(set.join("wal").join(&file.name), &copy).unwrap();
-        let records = replay(&RealFiles, &copy).unwrap().records;
+        let records = replay(&RealFiles, &copy, End::MayBeTorn).unwrap().records;
         let smallest = records.iter().min_by_key(|record| record.bytes().len()).unwrap();
         put("wal", &file.name, smallest.bytes());
     }

@@ -59,9 +59,15 @@ fn streams_are_kept_as_long_as_their_selector_says() {
     store.retain_once(at(2)).unwrap();
     assert_eq!(apps(&store), all_but(&["short 0", "short 1", "short 2"]));
     assert_eq!(store.retain_once(at(2)).unwrap(), Default::default(), "nothing is done twice");
-    store.retain_once(at(10)).unwrap();
+    // A clock is believed as it goes from day to day.
+    let go_on = |from: u64, to: u64| {
+        for day in from..=to {
+            store.retain_once(at(day)).unwrap();
+        }
+    };
+    go_on(3, 10);
     assert_eq!(apps(&store), ["long 0", "long 1", "long 2"]);
-    store.retain_once(at(29)).unwrap();
+    go_on(11, 29);
     assert_eq!(apps(&store), ["long 0"]);
     // The last of a day goes with the folder of the day.
     assert_eq!(store.retain_once(at(30)).unwrap().removed_parts, 1);
@@ -115,6 +121,50 @@ fn blocks_that_need_no_merging_are_taken_over_as_they_are() {
     drop(store);
     let store = open(options(Arc::new(files), &clock));
     assert_eq!(all(&*store), before);
+}
+
+/// As OTLP has it: the line is short, and what there is to know is in the attributes.
+#[test]
+fn metadata_counts_like_lines() {
+    let clock = SimClock::new(DAY0);
+    let store = open(options(Arc::new(FaultyFiles::default()), &clock));
+    let id =
+        |at: i64| format!("{:032x}", (at as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 << 60));
+    for part in 0..5i64 {
+        let entries = (0..100i64).map(|at| {
+            let at = part * 1000 + at;
+            let mut entry = Entry::new(Timestamp(DAY0 + at), "");
+            entry.metadata.push(("trace_id".into(), id(at).as_str().into()));
+            ("a", entry)
+        });
+        store.append_blocking(batch(entries.collect(), None)).unwrap();
+        if part == 4 {
+            // Read from the head as from parts.
+            check_budget(&store);
+        }
+        store.flush().unwrap();
+    }
+    check_budget(&store);
+    let before = all(&*store);
+    let compacted = store.compact_once().unwrap().unwrap();
+    assert_eq!((compacted.parts, compacted.entries), (5, 500));
+    assert!(compacted.blocks_copied > compacted.blocks_read, "{compacted:?}");
+    assert_eq!(all(&*store), before);
+}
+
+#[track_caller]
+fn check_budget(store: &Store) {
+    use crate::store::read::{LogRead, ReadError};
+    for (need_metadata, bytes_max, fits) in
+        [(false, 3000, true), (true, 3000, false), (true, 1_000_000, true)]
+    {
+        let mut wanted = request(Vec::new(), crate::model::TimeRange::ALL);
+        (wanted.need_metadata, wanted.bytes_max) = (need_metadata, bytes_max);
+        match store.scan(&wanted, &mut Collect::default()) {
+            Ok(stats) => assert!(fits && stats.bytes == 0, "bytes of lines are told alone"),
+            Err(error) => assert!(!fits && matches!(error, ReadError::Budget { .. }), "{error}"),
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The store as a whole.
 
+mod aside;
+mod busy;
+mod clock;
 mod corpus;
 mod crash;
 mod damage;
@@ -14,3 +17,4 @@ mod robust;
 mod shapes;
 mod share;
 mod support;
+mod unreadable;
