@@ -33,6 +33,10 @@ pub trait Object: std::fmt::Debug + Send + Sync {
         let _ = (name, args);
         None
     }
+    /// Its type's name in Go.
+    fn type_name(&self) -> &'static str {
+        "struct"
+    }
     /// What `range`, `len` and printing see.
     fn to_value(&self) -> Value {
         Value::Nil
@@ -95,7 +99,7 @@ impl Value {
             Value::Duration(_) => "time.Duration",
             Value::List(_) => "[]interface {}",
             Value::Map(_) => "map[string]interface {}",
-            Value::Object(_) => "struct",
+            Value::Object(object) => object.type_name(),
         }
     }
 }
