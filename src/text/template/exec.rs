@@ -12,8 +12,6 @@ use crate::limits::{
 };
 use crate::text::re2;
 
-/// Lists in lists; JSON has at most 128.
-const VALUE_DEPTH_MAX: usize = 130;
 /// What compiling the smallest regex costs.
 const REGEX_STEPS: usize = 100;
 
@@ -31,7 +29,6 @@ pub(super) struct Exec<'a> {
     args: Vec<Value>,
     /// The word that was looked at last: faults of values are put there.
     word: (usize, Part),
-    /// See `Env::nil_in_map`.
     nil_in_map: bool,
 }
 
@@ -421,7 +418,7 @@ impl Exec<'_> {
     /// small in memory and endless when it is shown.
     fn spend_tree(&mut self, value: &Value, offset: usize) -> Result<()> {
         let mut left = TEMPLATE_NODES_MAX;
-        if !fits(value, &mut left, 0) {
+        if !value.fits(&mut left, 0) {
             return Err(fault(offset, "template makes a list that is too long or too deep"));
         }
         self.spend((TEMPLATE_NODES_MAX - left) / 64, offset)
@@ -559,7 +556,6 @@ impl Exec<'_> {
         let mut is_entry = false;
         for name in fields {
             if self.tree.is_strict && matches!(value, Value::Nil) {
-                // No value at all has no fields either; an entry that a map lacks is a nil pointer.
                 if !self.nil_in_map {
                     return Ok(value);
                 }
@@ -583,23 +579,6 @@ impl Exec<'_> {
             self.nil_in_map = in_map && matches!(value, Value::Nil);
         }
         Ok(value)
-    }
-}
-
-/// Counts values, and sixteen bytes of text as one more.
-fn fits(value: &Value, left: &mut usize, depth: usize) -> bool {
-    let bytes = match value {
-        Value::Str(text) => text.len(),
-        _ => 0,
-    };
-    match left.checked_sub(1 + bytes / 16) {
-        Some(rest) if depth <= VALUE_DEPTH_MAX => *left = rest,
-        _ => return false,
-    }
-    match value {
-        Value::List(items) => items.iter().all(|item| fits(item, left, depth + 1)),
-        Value::Map(map) => map.values().all(|item| fits(item, left, depth + 1)),
-        _ => true,
     }
 }
 
