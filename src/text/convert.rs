@@ -63,7 +63,7 @@ fn hex_float(text: &str) -> Option<f64> {
 /// Go's `time.ParseDuration`, in nanoseconds.
 pub fn duration_ns(text: &str) -> Result<i64, String> {
     units::parse_go_duration(text).ok_or_else(|| {
-        let quoted = quote(text);
+        let quoted = quote_ascii(text);
         let body = text.strip_prefix(['-', '+']).unwrap_or(text);
         let digits = body.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
         let begins_as_number = digits.len() < body.len() && body != ".";
@@ -77,9 +77,27 @@ pub fn duration_ns(text: &str) -> Result<i64, String> {
             "ns" | "us" | "\u{b5}s" | "\u{3bc}s" | "ms" | "s" | "m" | "h" => {
                 format!("time: invalid duration {quoted}")
             }
-            unknown => format!("time: unknown unit {} in duration {quoted}", quote(unknown)),
+            unknown => format!("time: unknown unit {} in duration {quoted}", quote_ascii(unknown)),
         }
     })
+}
+
+/// How Go's `time` quotes: what is not plain ASCII byte by byte.
+fn quote_ascii(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='\x7f' => out.push(c),
+            c => {
+                let mut bytes = [0; 4];
+                let bytes = c.encode_utf8(&mut bytes).bytes();
+                out.extend(bytes.map(|byte| format!("\\x{byte:02x}")));
+            }
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// humanize's `ParseBytes`.
@@ -127,6 +145,10 @@ mod tests {
     fn faults_of_durations_and_sizes() {
         assert_eq!(duration_ns("5q"), Err(r#"time: unknown unit "q" in duration "5q""#.to_owned()));
         assert_eq!(duration_ns("5"), Err(r#"time: missing unit in duration "5""#.to_owned()));
+        assert_eq!(
+            duration_ns("caf\u{e9}\n\""),
+            Err(r#"time: invalid duration "caf\xc3\xa9\x0a\"""#.to_owned())
+        );
         assert_eq!(duration_ns("x"), Err(r#"time: invalid duration "x""#.to_owned()));
         assert_eq!(bytes("5 foo"), Err("unhandled size name: foo".to_owned()));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{MatchOp, Matcher};
 use crate::query::plan::required_by;
 use crate::query::run::extract::Metadata;
-use crate::query::stage::{ERROR, ERROR_DETAILS, IpFilter, LineFilter, ValueTest};
+use crate::query::stage::{ERROR, ERROR_DETAILS, IpFilter, LineFilter, ValueTest, text_matcher};
 use crate::query::syntax::ast::{
     Conversion, FieldPath, Grouping, LabelFilter as FilterSyntax, LabelTarget,
     LineFilter as LineFilterSyntax, LineOp, LineOperand, RangeAggregation, RangeOp, Stage,
@@ -311,9 +311,9 @@ impl Stages {
                 return Ok(Tree::Or(Box::new(left), Box::new(right)));
             }
             FilterSyntax::Text(matcher) if matcher.name == ERROR => {
-                (&matcher.name, Test::Error(matcher.clone()))
+                (&matcher.name, Test::Error(text_matcher(matcher)))
             }
-            FilterSyntax::Text(matcher) => (&matcher.name, Test::Text(matcher.clone())),
+            FilterSyntax::Text(matcher) => (&matcher.name, Test::Text(text_matcher(matcher))),
             FilterSyntax::Number { name, op, value } => {
                 (name, Test::Value(ValueTest::Number(*op, *value)))
             }
@@ -321,7 +321,7 @@ impl Stages {
                 (name, Test::Value(ValueTest::Duration(*op, *ns)))
             }
             FilterSyntax::Bytes { name, op, bytes, .. } => {
-                (name, Test::Value(ValueTest::Bytes(*op, *bytes)))
+                (name, Test::Value(ValueTest::bytes(*op, *bytes)))
             }
             FilterSyntax::Ip { name, op, pattern } => {
                 let filter = IpFilter::parse(pattern)?;

@@ -3,8 +3,10 @@
 use crate::limits;
 use crate::model::Labels;
 use crate::query::error::QueryError;
+use crate::query::stage::ERROR;
 use crate::query::syntax::ast::{
-    BinaryOp, LabelReplace, MetricExpr, MetricKind, RangeOp, VectorAggregation, VectorOp,
+    AssignedValue, BinaryOp, Grouping, LabelFilter, LabelReplace, MetricExpr, MetricKind,
+    RangeAggregation, RangeOp, Stage, StageKind, VectorAggregation, VectorOp,
 };
 use crate::text::re2;
 
@@ -23,7 +25,9 @@ pub fn evaluate(
     let value = match &expr.kind {
         MetricKind::Number(value) => Value::Scalar(*value),
         MetricKind::VectorOf(value) => Value::Vectors(Vectors::constant(*value, grid.count)),
-        MetricKind::Range(range) => Value::Vectors(range::evaluate(range, None, grid, context)?),
+        MetricKind::Range(range) => {
+            Value::Vectors(merged(range, range::evaluate(range, None, grid, context)?))
+        }
         MetricKind::Vector(vector) => Value::Vectors(vector_aggregation(vector, grid, context)?),
         MetricKind::Binary(expr) => {
             let left = evaluate(&expr.left, grid, context)?;
@@ -54,6 +58,41 @@ pub fn evaluate(
     Ok(value)
 }
 
+/// Loki evaluates most range aggregations in pieces. When stages take labels away it puts the
+/// pieces together with `sum without ()` or the like, which forgets labels without a value.
+fn merged(range: &RangeAggregation, found: Vectors) -> Vectors {
+    let about_errors = |filter: &LabelFilter| filter.label_names().contains(&ERROR);
+    let op = match range.op {
+        RangeOp::CountOverTime
+        | RangeOp::Rate
+        | RangeOp::BytesOverTime
+        | RangeOp::BytesRate
+        | RangeOp::SumOverTime => VectorOp::Sum,
+        RangeOp::MaxOverTime => VectorOp::Max,
+        RangeOp::MinOverTime => VectorOp::Min,
+        // Made of sums and counts, which have no errors of an unwrap.
+        RangeOp::AvgOverTime
+            if !range.unwrap.iter().flat_map(|unwrap| &unwrap.filters).any(about_errors) =>
+        {
+            VectorOp::Avg
+        }
+        _ => return found,
+    };
+    let takes_labels = |stage: &Stage| match &stage.kind {
+        StageKind::Drop { .. } | StageKind::Keep { .. } => true,
+        StageKind::LabelFormat { assignments } => assignments
+            .iter()
+            .any(|assignment| matches!(assignment.value, AssignedValue::Rename(_))),
+        _ => false,
+    };
+    let is_merged = match &range.grouping {
+        None => range.log.stages.iter().any(takes_labels),
+        Some(grouping) => grouping.without || op == VectorOp::Avg,
+    };
+    let without_nothing = Grouping { without: true, labels: Vec::new() };
+    if is_merged { aggregate(op, None, Some(&without_nothing), found) } else { found }
+}
+
 fn vectors(value: Value) -> Result<Vectors, QueryError> {
     match value {
         Value::Vectors(vectors) => Ok(vectors),
@@ -68,7 +107,7 @@ fn vector_aggregation(
     grid: Grid,
     context: &mut Context<'_>,
 ) -> Result<Vectors, QueryError> {
-    let nothing = crate::query::syntax::ast::Grouping::default();
+    let nothing = Grouping::default();
     let grouping = vector.grouping.as_ref();
     let input = match &vector.expr.kind {
         // A sum over sums or counts needs no finer series than its own.

@@ -16,13 +16,10 @@ impl Grid {
     }
 
     /// Start is rounded down and end up to multiples of the step, so that a chart that is moved
-    /// along shows the same points.
+    /// along shows the same points. A single time between two points shows both.
     pub fn range(start: Timestamp, end: Timestamp, step_ns: i64) -> Self {
         let step_ns = step_ns.max(1);
         let first = start.0.div_euclid(step_ns).saturating_mul(step_ns);
-        if start == end {
-            return Grid { start_ns: start.0, step_ns, count: 1 };
-        }
         let rounded = end.0.div_euclid(step_ns) + i64::from(end.0.rem_euclid(step_ns) != 0);
         let last = rounded.saturating_mul(step_ns);
         let count = last.saturating_sub(first).max(0) / step_ns + 1;
@@ -228,7 +225,9 @@ mod tests {
         let grid = Grid::range(Timestamp(107), Timestamp(197), 30);
         assert_eq!((grid.time(0), grid.last(), grid.count), (Timestamp(90), Timestamp(210), 5));
         let one = Grid::range(Timestamp(107), Timestamp(107), 30);
-        assert_eq!((one.time(0), one.count), (Timestamp(107), 1));
+        assert_eq!((one.time(0), one.count), (Timestamp(90), 2));
+        let on_the_point = Grid::range(Timestamp(90), Timestamp(90), 30);
+        assert_eq!((on_the_point.time(0), on_the_point.count), (Timestamp(90), 1));
     }
 
     proptest! {

@@ -101,8 +101,9 @@ impl Pipeline {
             }
         }
         set_guards(&mut stages);
+        // When no label is needed, lines stay packed, for filters behind `unpack` too.
         if wanted == Wanted::Nothing {
-            leave_packed(&mut stages);
+            stages.retain(|stage| !matches!(stage, Stage::Unpack(_)));
         }
         Ok(Pipeline { program: Arc::new(Program { first, stages, wanted, pinned: pinned.names }) })
     }
@@ -216,14 +217,15 @@ impl Stage {
         match self {
             Stage::LineFilter(filter) => return Step::keep_if(filter.keeps(row.line())),
             Stage::LabelFilter(filter) => return Step::keep_if(filter.keeps(row)),
-            Stage::Unpack(unpack) => return unpack.run(row),
-            Stage::Json(_)
+            Stage::Unpack(_)
+            | Stage::Json(_)
             | Stage::JsonFields(_)
             | Stage::Logfmt(_)
             | Stage::LogfmtFields(_)
             | Stage::Regexp(_)
             | Stage::Pattern(_)
                 if nothing_left() => {}
+            Stage::Unpack(unpack) => return unpack.run(row),
             Stage::Json(parser) => return parser.run(row),
             Stage::JsonFields(parser) => return parser.run(row),
             Stage::Logfmt(parser) => return parser.run(row),
@@ -299,21 +301,6 @@ fn order(stages: &[ast::Stage]) -> Vec<usize> {
     }
     ordered.append(&mut others);
     ordered
-}
-
-/// When no label is needed, lines are unpacked only for filters that read them.
-fn leave_packed(stages: &mut Vec<Stage>) {
-    let reads = |stage: &Stage| matches!(stage, Stage::LineFilter(_));
-    let last_reader = stages.iter().rposition(reads).unwrap_or(0);
-    let mut at = 0;
-    stages.retain_mut(|stage| {
-        at += 1;
-        if let Stage::Unpack(unpack) = stage {
-            unpack.quiet = true;
-            return at <= last_reader;
-        }
-        true
-    });
 }
 
 /// Gives each parser the filters that can end its work early.

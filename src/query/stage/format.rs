@@ -69,6 +69,10 @@ impl Object for View {
         }
     }
 
+    fn type_name(&self) -> &'static str {
+        "map[string]string"
+    }
+
     fn to_value(&self) -> Value {
         let map: BTreeMap<String, Value> =
             self.labels.iter().map(|(label, range)| (label.clone(), self.value(range))).collect();
@@ -216,7 +220,7 @@ impl LabelFormat {
         let mut data = None;
         for (name, assigned) in &self.assignments {
             match assigned {
-                Assigned::Rename(from) if from == name => {}
+                // To Loki a label that takes its own name is gone.
                 Assigned::Rename(from) => {
                     if let Some(value) = row.piece(*from) {
                         row.set(*name, value);
@@ -244,6 +248,16 @@ fn single_field(source: &str) -> Option<&str> {
     is_name.then_some(name)
 }
 
+/// What stands in front of a dot.
+#[derive(PartialEq, Eq)]
+enum Before {
+    Other,
+    /// A label.
+    Field,
+    /// What is no label: a number, what a function or parentheses give, and fields of it.
+    Value,
+}
+
 /// The labels a template may read: every `.name` outside of strings. `None` when a bare `.` or a
 /// variable could hand on the labels as a whole. Too many names do no harm, too few would.
 pub(super) fn fields_of(source: &str) -> Option<Vec<String>> {
@@ -253,7 +267,7 @@ pub(super) fn fields_of(source: &str) -> Option<Vec<String>> {
         let inside = rest.get(open + 2..)?;
         let mut chars = inside.char_indices().peekable();
         let mut end = inside.len();
-        let mut before = ' ';
+        let mut before = Before::Other;
         while let Some((at, c)) = chars.next() {
             match c {
                 '"' | '`' | '\'' => {
@@ -270,7 +284,7 @@ pub(super) fn fields_of(source: &str) -> Option<Vec<String>> {
                     break;
                 }
                 '$' => return None,
-                '.' if before.is_ascii_digit() => {}
+                '.' if before == Before::Value => {}
                 '.' => {
                     let name: String = inside
                         .get(at + 1..)?
@@ -283,10 +297,16 @@ pub(super) fn fields_of(source: &str) -> Option<Vec<String>> {
                     if !name.starts_with(|c: char| c.is_ascii_digit()) {
                         fields.push(name);
                     }
+                    before = Before::Field;
                 }
-                _ => {}
+                ')' => before = Before::Value,
+                c if c.is_alphanumeric() || c == '_' => {
+                    if before == Before::Other {
+                        before = Before::Value;
+                    }
+                }
+                _ => before = Before::Other,
             }
-            before = c;
         }
         rest = inside.get(end..)?;
     }
@@ -310,6 +330,10 @@ mod tests {
         check(r#"{{ date "2006.01" .ts }}{{ if .x }}1.5{{ end }}"#, Some(&["ts", "x"]));
         check(r#"{{ replace "}}.q" "." .p }}"#, Some(&["p"]));
         check("{{ add 1.5 .n }}", Some(&["n"]));
+        check(
+            "{{ (fromJson .a).b.c }} {{ __timestamp__.Unix }} {{ .d.e }}",
+            Some(&["a", "d", "e"]),
+        );
         check("{{ range $k, $v := . }}{{$k}}{{end}}", None);
         check("{{ . }}", None);
         check(r#"{{ index . "a" }}"#, None);

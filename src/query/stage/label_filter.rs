@@ -2,7 +2,7 @@
 
 use crate::model::{MatchOp, Matcher};
 use crate::query::syntax::ast::{CompareOp, LabelFilter as Syntax};
-use crate::text::convert;
+use crate::text::{convert, re2, units};
 
 use super::compile::Pinned;
 use super::errors;
@@ -29,6 +29,13 @@ pub enum ValueTest {
 }
 
 impl ValueTest {
+    /// Loki hands queries on as text, in which sizes have two digits at most and powers of 1000:
+    /// it compares with 1.5kB where `1.5KiB` is written.
+    pub(in crate::query) fn bytes(op: CompareOp, bytes: u64) -> Self {
+        let shown = units::format_bytes(bytes);
+        ValueTest::Bytes(op, units::parse_bytes(&shown).unwrap_or(bytes))
+    }
+
     pub(in crate::query) fn test(&self, text: &str) -> Result<bool, String> {
         Ok(match self {
             ValueTest::Number(op, want) => compare(*op, &convert::number(text)?, want),
@@ -49,6 +56,18 @@ fn compare<T: PartialOrd>(op: CompareOp, left: &T, right: &T) -> bool {
     }
 }
 
+/// What a filter of text tests. An empty regex finds something in every value, as a variable of a
+/// dashboard that is left empty must; with any other the whole value has to match.
+pub(in crate::query) fn text_matcher(written: &Matcher) -> Matcher {
+    if !written.value.is_empty() || !matches!(written.op, MatchOp::Re | MatchOp::Nre) {
+        return written.clone();
+    }
+    match re2::compile("") {
+        Ok(anything) => Matcher::regex(&*written.name, written.op, "", anything),
+        Err(_) => written.clone(),
+    }
+}
+
 impl LabelFilter {
     pub(in crate::query) fn compile(syntax: &Syntax, pinned: &mut Pinned) -> Result<Self, String> {
         let mut value = |name: &str, test| LabelFilter::Value { name: pinned.id(name), test };
@@ -56,11 +75,11 @@ impl LabelFilter {
             Syntax::Text(matcher) => LabelFilter::Text {
                 name: pinned.id(&matcher.name),
                 is_error: matcher.name == ERROR,
-                matcher: matcher.clone(),
+                matcher: text_matcher(matcher),
             },
             Syntax::Number { name, op, value: want } => value(name, ValueTest::Number(*op, *want)),
             Syntax::Duration { name, op, ns, .. } => value(name, ValueTest::Duration(*op, *ns)),
-            Syntax::Bytes { name, op, bytes, .. } => value(name, ValueTest::Bytes(*op, *bytes)),
+            Syntax::Bytes { name, op, bytes, .. } => value(name, ValueTest::bytes(*op, *bytes)),
             Syntax::Ip { name, op, pattern } => LabelFilter::Ip {
                 name: pinned.id(name),
                 negated: *op == MatchOp::Neq,

@@ -134,8 +134,15 @@ impl LogfmtFields {
                 }
             };
             let key = row.state.names.of_key(ROOT, key);
+            // What a stage has set already is not taken a second time under another name.
+            if row.is_set(key) && !self.sets(key) {
+                continue;
+            }
+            let is_wanted = |wanted: &str| row.state.names.text(key) == wanted;
+            // A key that nobody asks for is taken all the same if a field goes by its name.
+            let by_name = !self.fields.iter().any(|(_, wanted)| is_wanted(wanted));
             for (name, wanted) in &self.fields {
-                if row.state.names.text(key) == wanted {
+                if row.state.names.text(key) == wanted || (by_name && *name == key) {
                     let name = row.parsed_name(*name);
                     let piece = value_piece(row, line, &value);
                     row.set(name, piece);

@@ -29,6 +29,6 @@ pub use row::{Category, ERROR, ERROR_DETAILS, Row};
 
 pub(in crate::query) use compile::{Pinned, labels_read};
 pub(in crate::query) use ip::IpFilter;
-pub(in crate::query) use label_filter::{LabelFilter, ValueTest};
+pub(in crate::query) use label_filter::{LabelFilter, ValueTest, text_matcher};
 pub(in crate::query) use line_filter::LineFilter;
 pub(in crate::query) use names::{NO_NAME, NameId, Names, ROOT, Wanted};

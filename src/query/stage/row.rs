@@ -66,6 +66,8 @@ pub(super) struct State {
     stream_slots: usize,
     /// Whether any of these is hidden.
     covered: bool,
+    /// Whether a stage took a label away.
+    removed: bool,
     /// By name: the number of the last line in which a stage set it.
     marks: Vec<u32>,
     line_number: u32,
@@ -87,6 +89,7 @@ impl State {
             slots: Vec::new(),
             stream_slots: 0,
             covered: false,
+            removed: false,
             marks: Vec::new(),
             line_number: 0,
             wanted_total: match wanted {
@@ -137,6 +140,7 @@ impl State {
             self.slots.iter_mut().for_each(|slot| slot.hidden = false);
             self.covered = false;
         }
+        self.removed = false;
         self.arena.clear();
         self.error = None;
         self.details.clear();
@@ -363,10 +367,12 @@ impl<'a> Row<'a> {
             }
         }
         let mut at = 0;
+        let before = self.state.slots.len();
         self.state.slots.retain(|slot| {
             at += 1;
             at <= stream_slots || slot.name != name
         });
+        self.state.removed |= self.state.slots.len() < before;
     }
 
     /// Removes the labels that the test does not let through.
@@ -383,6 +389,7 @@ impl<'a> Row<'a> {
                 at += 1;
             } else {
                 self.state.slots.remove(at);
+                self.state.removed = true;
             }
         }
     }
@@ -434,9 +441,10 @@ impl<'a> Row<'a> {
     }
 
     /// The details of an error, if they show: once `drop __error__` has taken the error away,
-    /// Loki shows them only beside other labels that the line did not get from its stream.
+    /// Loki shows them only when stages have changed other labels as well.
     pub(in crate::query) fn shown_details(&self) -> Option<&str> {
-        let shows = self.state.error.is_some() || !self.has_stream_labels_only();
+        let shows =
+            self.state.error.is_some() || self.state.removed || !self.has_stream_labels_only();
         Some(self.state.details.as_str()).filter(|details| shows && !details.is_empty())
     }
 

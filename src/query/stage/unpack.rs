@@ -13,19 +13,11 @@ const ENTRY: &str = "_entry";
 #[derive(Debug, Clone, Default)]
 pub struct Unpack {
     pub(super) guards: Guards,
-    /// Nobody needs its labels: a line that is not packed is no error then.
-    pub(super) quiet: bool,
 }
 
 impl Unpack {
     pub(super) fn run(&self, row: &mut Row<'_>) -> Step {
-        let before = row.error();
-        let step = row.with_line(|row, line| self.extract(row, line));
-        if self.quiet && before.is_none() {
-            row.clear_error();
-            row.clear_error_details();
-        }
-        step
+        row.with_line(|row, line| self.extract(row, line))
     }
 
     fn extract(&self, row: &mut Row<'_>, line: &str) -> Step {

@@ -222,6 +222,11 @@ impl<'a> Lexer<'a> {
             self.take_while(|c| c.is_ascii_hexdigit() || c == '_');
             return Ok(());
         }
+        // `0B` is the beginning of a binary number to Go's scanner, not no bytes.
+        if prefix == "0b" && !rest.get(2..).is_some_and(|rest| rest.starts_with(['0', '1'])) {
+            self.at += 2;
+            return Err("decimal literal has no digits".to_owned());
+        }
         self.take_while(digits);
         let mut is_integer = true;
         if self.rest().starts_with('.') {

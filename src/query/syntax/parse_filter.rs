@@ -162,6 +162,10 @@ fn join(left: Built, right: Built, is_or: bool) -> Built {
 
 /// Loki's form (`1.5kB`) where it says the same number and can be read again, else plain bytes.
 pub(super) fn bytes_literal(bytes: u64) -> String {
+    if bytes == 0 {
+        // `0B` would be the beginning of a binary number.
+        return "0kB".to_owned();
+    }
     let short = units::format_bytes(bytes).replace(' ', "");
     let same = units::parse_bytes(&short) == Some(bytes);
     if same && !short.ends_with("EB") { short } else { format!("{bytes}B") }

@@ -190,6 +190,20 @@ impl Metric {
         names.iter().any(|name| name == "status")
     }
 
+    /// Whether pieces of the answer are put together in a way that forgets labels without a value.
+    fn forgets_empty(&self, shape: &Shape) -> bool {
+        let is_pushed = matches!(self.outer, Some((VectorOp::Sum, _)))
+            && self.group.is_none()
+            && !matches!(self.op, RangeOp::AvgOverTime | RangeOp::MaxOverTime);
+        match (self.op, &self.group) {
+            _ if is_pushed => false,
+            (RangeOp::QuantileOverTime, _) => false,
+            (RangeOp::AvgOverTime, Some(_)) => true,
+            (_, Some((without, _))) => *without,
+            (_, None) => shape.drop_pod,
+        }
+    }
+
     fn at(&self, shape: &Shape, lines: &[Line], secs: i64) -> BTreeMap<Labels, f64> {
         let end = secs - self.offset_secs;
         let mut series: BTreeMap<Labels, Vec<(i64, f64)>> = BTreeMap::new();
@@ -217,8 +231,14 @@ impl Metric {
             }
             series.entry(labels).or_default().push((line.secs, value));
         }
-        let values: BTreeMap<Labels, f64> =
-            series.into_iter().map(|(labels, samples)| (labels, self.value(&samples))).collect();
+        let forgets_empty = self.forgets_empty(shape);
+        let values: BTreeMap<Labels, f64> = series
+            .into_iter()
+            .map(|(labels, samples)| {
+                let said = if forgets_empty { Labels::from_pairs(labels.iter()) } else { labels };
+                (said, self.value(&samples))
+            })
+            .collect();
         let Some((op, names)) = &self.outer else { return values };
         let mut groups: BTreeMap<Labels, Vec<f64>> = BTreeMap::new();
         for (labels, value) in values {

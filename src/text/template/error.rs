@@ -7,6 +7,8 @@ pub(super) enum Part {
     Command,
     /// One word of a command.
     Operand,
+    /// A function's name, without the fields behind it.
+    Name,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,11 +18,13 @@ pub struct TemplateError {
     /// Byte offset in the template's text.
     pub offset: usize,
     pub(super) part: Part,
+    /// Whether the message ends with the words that stand at the place.
+    pub(super) names_words: bool,
 }
 
 impl TemplateError {
     pub(super) fn new(part: Part, offset: usize, message: impl Into<String>) -> Self {
-        TemplateError { message: message.into(), offset, part }
+        TemplateError { message: message.into(), offset, part, names_words: false }
     }
 
     /// The error of a template that cannot be read, in the words of Go: with its line.
@@ -36,17 +40,18 @@ impl TemplateError {
         let rest = source.get(self.offset..).unwrap_or_default();
         let context = words(rest, self.part);
         // Go puts an error about `.a.b` where the second field begins.
+        let found = if self.names_words { context.as_str() } else { "" };
         let inner = match self.part {
-            Part::Operand => {
+            Part::Operand if context.starts_with(['.', '$']) => {
                 context.get(1..).and_then(|tail| tail.find('.')).map_or(0, |at| at + 1)
             }
-            Part::Command => 0,
+            _ => 0,
         };
         let before = source.get(..self.offset + inner).unwrap_or_default();
         let line = 1 + before.matches('\n').count();
         let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
         format!(
-            "template: {name}:{line}:{column}: executing {name:?} at <{context}>: {}",
+            "template: {name}:{line}:{column}: executing {name:?} at <{context}>: {}{found}",
             self.message
         )
     }
@@ -75,7 +80,8 @@ fn words(text: &str, part: Part) -> String {
             '-' => text.get(at..).is_some_and(|rest| rest.starts_with("-}}")),
             '|' => depth == 0,
             ')' => depth == 0,
-            _ => part == Part::Operand && depth == 0 && c.is_whitespace(),
+            '.' => part == Part::Name,
+            _ => part != Part::Command && depth == 0 && c.is_whitespace(),
         };
         if is_end {
             break;
@@ -123,12 +129,39 @@ mod tests {
         check(
             "{{ .a.b }}",
             "template: line:1:5: executing \"line\" at <.a.b>: can't evaluate field b in type \
-             string",
+             interface {}",
         );
         check(
             "{{.a | now}}",
             "template: line:1:7: executing \"line\" at <now>: wrong number of args for now: want \
              0 got 1",
+        );
+        check(
+            "{{ upper true }}",
+            "template: line:1:9: executing \"line\" at <true>: expected string; found true",
+        );
+        check(
+            "{{ trunc `x` .a }}",
+            "template: line:1:9: executing \"line\" at <`x`>: expected integer; found `x`",
+        );
+        check(
+            "{{ .a | eq .a | upper }}",
+            "template: line:1:16: executing \"line\" at <upper>: wrong type for value; expected \
+             string; got bool",
+        );
+        check(
+            "{{ unixEpoch (trim .a) }}",
+            "template: line:1:19: executing \"line\" at <.a>: wrong type for value; expected \
+             time.Time; got string",
+        );
+        check(
+            "{{ upper __timestamp__.Nope }}",
+            "template: line:1:9: executing \"line\" at <__timestamp__>: can't evaluate field Nope \
+             in type string",
+        );
+        check(
+            "{{ range .a }}{{ end }}",
+            "template: line:1:9: executing \"line\" at <.a>: range can't iterate over x",
         );
         check(
             "{{.a ToUpper}}",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ast::{Branch, Command, Expr, Node, Pipe, Range, Tree};
 use super::error::Part;
-use super::funcs::{Env, Function, Run};
+use super::funcs::{Env, Function, Kind, Run};
 use super::{TemplateError, Value, methods, print};
 use crate::limits::{
     TEMPLATE_DEPTH_MAX, TEMPLATE_ITEMS_MAX, TEMPLATE_NODES_MAX, TEMPLATE_OUTPUT_BYTES_MAX,
@@ -12,8 +12,6 @@ use crate::limits::{
 };
 use crate::text::re2;
 
-/// Lists in lists; JSON has at most 128.
-const VALUE_DEPTH_MAX: usize = 130;
 /// What compiling the smallest regex costs.
 const REGEX_STEPS: usize = 100;
 
@@ -29,6 +27,9 @@ pub(super) struct Exec<'a> {
     depth: usize,
     /// Arguments of the calls under way; one buffer for all of them.
     args: Vec<Value>,
+    /// The word that was looked at last: faults of values are put there.
+    word: (usize, Part),
+    nil_in_map: bool,
 }
 
 /// One template's own `$` and variables.
@@ -45,7 +46,17 @@ enum Flow {
 
 pub(super) fn run(tree: &Tree, root: &Value, out: &mut String) -> Result<()> {
     let out_start = out.len();
-    let mut exec = Exec { tree, root, out, out_start, steps: 0, depth: 0, args: Vec::new() };
+    let mut exec = Exec {
+        tree,
+        root,
+        out,
+        out_start,
+        steps: 0,
+        depth: 0,
+        args: Vec::new(),
+        word: (0, Part::Operand),
+        nil_in_map: false,
+    };
     let mut frame = Frame { dollar: root.clone(), variables: Vec::new() };
     let result = exec.nodes(&tree.main, root, &mut frame);
     match result {
@@ -230,10 +241,10 @@ impl Exec<'_> {
             }
             Value::Nil => {}
             // A key that is not there reads as an empty text: nothing to range over.
-            Value::Str(text) if text.is_empty() => {}
+            Value::Str(text) if text.is_empty() && !self.tree.is_strict => {}
             other => {
                 let message = format!("range can't iterate over {}", print::display(other));
-                return Err(fault(range.offset, message));
+                return Err(self.value_fault(message));
             }
         }
         if any { Ok(Flow::On) } else { self.nodes(&range.branch.otherwise, dot, frame) }
@@ -317,18 +328,32 @@ impl Exec<'_> {
         frame: &mut Frame,
     ) -> Result<Value> {
         let base = self.args.len();
-        for (arg, offset) in command.with_offsets() {
-            let value = self.expr(arg, offset, dot, frame)?;
-            self.args.push(value);
-        }
-        self.args.extend(last);
-        let count = self.args.len() - base;
+        let is_strict = self.tree.is_strict;
+        let count = command.args.len() + usize::from(last.is_some());
         if count < function.args_min || count > function.args_max {
             return Err(word_fault(command.offset, wrong_count(function, count)));
         }
+        self.word = (command.offset, Part::Operand);
+        self.nil_in_map = false;
+        for (arg, offset) in command.with_offsets() {
+            let value = self.expr(arg, offset, dot, frame)?;
+            if is_strict {
+                let kind = Kind::of(function.name, self.args.len() - base);
+                self.check_kind(kind, &value, matches!(arg, Expr::Const(_)))?;
+            }
+            self.args.push(value);
+        }
+        if let Some(last) = last {
+            if is_strict {
+                let kind = Kind::of(function.name, count - 1);
+                self.nil_in_map = false;
+                self.check_kind(kind, &last, false)?;
+            }
+            self.args.push(last);
+        }
         self.spend_args(base, command, function)?;
-        let is_strict = self.tree.is_strict;
-        let env = Env { root: self.root, regex: command.regex.as_deref(), is_strict };
+        let nil_in_map = self.nil_in_map;
+        let env = Env { root: self.root, regex: command.regex.as_deref(), is_strict, nil_in_map };
         let result = run(&env, self.args.get(base..).unwrap_or_default());
         self.args.truncate(base);
         let value = result.map_err(|error| {
@@ -338,6 +363,33 @@ impl Exec<'_> {
             self.spend_tree(&value, command.offset)?;
         }
         Ok(value)
+    }
+
+    /// A fault of a value, at the word that was looked at last.
+    fn value_fault(&self, message: impl Into<String>) -> TemplateError {
+        TemplateError::new(self.word.1, self.word.0, message)
+    }
+
+    /// Go looks at the type of each argument before the call.
+    fn check_kind(&self, kind: Kind, value: &Value, is_literal: bool) -> Result<()> {
+        if kind.takes(value) {
+            return Ok(());
+        }
+        let want = kind.name();
+        let message = match value {
+            Value::Nil if is_literal => format!("cannot assign nil to {want}"),
+            Value::Nil if self.nil_in_map => {
+                format!("wrong type for value; expected {want}; got interface {{}}")
+            }
+            Value::Nil => format!("invalid value; expected {want}"),
+            _ if is_literal => {
+                let want = if kind == Kind::Int { "integer" } else { want };
+                let fault = self.value_fault(format!("expected {want}; found "));
+                return Err(TemplateError { names_words: true, ..fault });
+            }
+            value => format!("wrong type for value; expected {want}; got {}", value.type_name()),
+        };
+        Err(self.value_fault(message))
     }
 
     /// What a function reads costs steps by its length too: its result may be a single number.
@@ -366,7 +418,7 @@ impl Exec<'_> {
     /// small in memory and endless when it is shown.
     fn spend_tree(&mut self, value: &Value, offset: usize) -> Result<()> {
         let mut left = TEMPLATE_NODES_MAX;
-        if !fits(value, &mut left, 0) {
+        if !value.fits(&mut left, 0) {
             return Err(fault(offset, "template makes a list that is too long or too deep"));
         }
         self.spend((TEMPLATE_NODES_MAX - left) / 64, offset)
@@ -415,7 +467,10 @@ impl Exec<'_> {
             Expr::Dot | Expr::Const(_) => return Err(refuse()),
         };
         let (name, path) = fields.split_last().ok_or_else(refuse)?;
-        let subject = self.path(subject, path, command.offset)?;
+        let subject = self.path(subject, path)?;
+        if self.tree.is_strict && matches!(subject, Value::Nil) {
+            return Ok(Value::Nil);
+        }
         let no_method = || format!("{name} is not a method but has arguments");
         let mut args = Vec::with_capacity(command.args.len() + 1);
         for (arg, offset) in command.with_offsets() {
@@ -441,6 +496,8 @@ impl Exec<'_> {
         dot: &Value,
         frame: &mut Frame,
     ) -> Result<Value> {
+        self.word = (offset, Part::Operand);
+        self.nil_in_map = false;
         match expr {
             Expr::Dot => Ok(dot.clone()),
             Expr::Const(value) => Ok(value.clone()),
@@ -448,20 +505,22 @@ impl Exec<'_> {
                 // The plain `{{ .label }}` of every line: no detour.
                 ([name], Value::Object(object)) => match object.field(name) {
                     Some(value) => Ok(value),
-                    None => self.path(dot.clone(), fields, offset),
+                    None => self.path(dot.clone(), fields),
                 },
-                _ => self.path(dot.clone(), fields, offset),
+                _ => self.path(dot.clone(), fields),
             },
-            Expr::Root(fields) => self.path(frame.dollar.clone(), fields, offset),
-            Expr::Variable(slot, fields) => self.path(variable(frame, *slot), fields, offset),
-            Expr::Global(name, fields) => self.path(self.global(name), fields, offset),
+            Expr::Root(fields) => self.path(frame.dollar.clone(), fields),
+            Expr::Variable(slot, fields) => self.path(variable(frame, *slot), fields),
+            Expr::Global(name, fields) => self.path(self.global(name), fields),
             Expr::Nested(pipe, fields) => {
                 let value = self.nested_pipe(pipe, dot, frame)?;
-                self.path(value, fields, offset)
+                self.nil_in_map = false;
+                self.path(value, fields)
             }
             Expr::Function(function, fields) => {
                 let value = self.bare(function, offset)?;
-                self.path(value, fields, offset)
+                self.word.1 = Part::Name;
+                self.path(value, fields)
             }
         }
     }
@@ -479,7 +538,8 @@ impl Exec<'_> {
         }
         match function.run {
             Run::Plain(run) => {
-                let env = Env { root: self.root, regex: None, is_strict: self.tree.is_strict };
+                let is_strict = self.tree.is_strict;
+                let env = Env { root: self.root, regex: None, is_strict, nil_in_map: false };
                 run(&env, &[]).map_err(|error| {
                     fault(offset, format!("error calling {}: {error}", function.name))
                 })
@@ -492,37 +552,33 @@ impl Exec<'_> {
         methods::field(self.root, name).and_then(|found| found.ok()).unwrap_or_default()
     }
 
-    fn path(&self, mut value: Value, fields: &[String], offset: usize) -> Result<Value> {
+    fn path(&mut self, mut value: Value, fields: &[String]) -> Result<Value> {
+        let mut is_entry = false;
         for name in fields {
             if self.tree.is_strict && matches!(value, Value::Nil) {
+                if !self.nil_in_map {
+                    return Ok(value);
+                }
                 let message = format!("nil pointer evaluating interface {{}}.{name}");
-                return Err(word_fault(offset, message));
+                return Err(self.value_fault(message));
             }
+            let in_map = matches!(value, Value::Map(_));
+            let was_entry = std::mem::replace(&mut is_entry, in_map);
             value = match methods::field(&value, name) {
-                Some(found) => found.map_err(|error| word_fault(offset, error))?,
+                Some(found) => found.map_err(|error| self.value_fault(error))?,
                 None => {
-                    methods::missing(&value, name).map_err(|error| word_fault(offset, error))?
+                    methods::missing(&value, name).map_err(|error| {
+                        // To Go an entry of a map has no more of a type than this.
+                        self.value_fault(match was_entry {
+                            true => format!("can't evaluate field {name} in type interface {{}}"),
+                            false => error,
+                        })
+                    })?
                 }
             };
+            self.nil_in_map = in_map && matches!(value, Value::Nil);
         }
         Ok(value)
-    }
-}
-
-/// Counts values, and sixteen bytes of text as one more.
-fn fits(value: &Value, left: &mut usize, depth: usize) -> bool {
-    let bytes = match value {
-        Value::Str(text) => text.len(),
-        _ => 0,
-    };
-    match left.checked_sub(1 + bytes / 16) {
-        Some(rest) if depth <= VALUE_DEPTH_MAX => *left = rest,
-        _ => return false,
-    }
-    match value {
-        Value::List(items) => items.iter().all(|item| fits(item, left, depth + 1)),
-        Value::Map(map) => map.values().all(|item| fits(item, left, depth + 1)),
-        _ => true,
     }
 }
 

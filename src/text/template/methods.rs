@@ -57,6 +57,11 @@ fn time(ts: Timestamp, zone: &Zone, name: &str, args: &[Value]) -> Option<Result
         ("Minute", []) => number("4"),
         ("Second", []) => number("5"),
         ("Nanosecond", []) => Ok(Value::Int(ts.0.rem_euclid(1_000_000_000))),
+        ("Location", []) => Ok(match zone {
+            // The server's own zone is UTC, whatever it is called.
+            Zone::Utc => "Local".into(),
+            zone => gotime::format(ts, "MST", zone).into(),
+        }),
         ("Month", []) => Ok(gotime::format(ts, "January", zone).into()),
         ("Weekday", []) => Ok(gotime::format(ts, "Monday", zone).into()),
         ("Add", [Value::Duration(ns) | Value::Int(ns)]) => {

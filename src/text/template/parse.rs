@@ -381,10 +381,7 @@ impl Parser<'_> {
             if !piped {
                 break;
             }
-            self.skip_space();
-            if self.peek() == end {
-                return Err(fault(self.offset(), format!("missing value for {context}")));
-            }
+            // A `|` with nothing behind it does nothing, as in Go.
         }
         if commands.is_empty() {
             return Err(fault(offset, format!("missing value for {context}")));

@@ -9,6 +9,15 @@ use crate::text::units;
 /// Lists and maps inside each other deeper than this are cut; nothing a template gets is.
 const DEPTH_MAX: usize = 64;
 
+/// How a value that is not there looks among others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nil {
+    /// As nothing.
+    Hidden,
+    /// As Go has it: `<nil>`.
+    Shown,
+}
+
 /// What `{{ . }}` prints. Nothing prints as nothing.
 pub(super) fn display(value: &Value) -> String {
     let mut out = String::new();
@@ -83,7 +92,7 @@ pub(super) fn time(ts: Timestamp, zone: &Zone) -> String {
 }
 
 /// Go's `fmt.Sprint`: spaces between operands when neither is a text.
-pub(super) fn sprint(values: &[Value]) -> String {
+pub(super) fn sprint(values: &[Value], nil: Nil) -> String {
     let mut out = String::new();
     let mut after_text = true;
     for (at, value) in values.iter().enumerate() {
@@ -91,21 +100,28 @@ pub(super) fn sprint(values: &[Value]) -> String {
         if at > 0 && !is_text && !after_text {
             out.push(' ');
         }
-        write(value, &mut out, 0);
+        operand(value, &mut out, nil);
         after_text = is_text;
     }
     out
 }
 
 /// Go's `fmt.Sprintln`.
-pub(super) fn sprintln(values: &[Value]) -> String {
+pub(super) fn sprintln(values: &[Value], nil: Nil) -> String {
     let mut out = String::new();
     for (at, value) in values.iter().enumerate() {
         if at > 0 {
             out.push(' ');
         }
-        write(value, &mut out, 0);
+        operand(value, &mut out, nil);
     }
     out.push('\n');
     out
+}
+
+fn operand(value: &Value, out: &mut String, nil: Nil) {
+    match nil {
+        Nil::Shown => inner(value, out, 0),
+        Nil::Hidden => write(value, out, 0),
+    }
 }

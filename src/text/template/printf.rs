@@ -1,6 +1,7 @@
 //! Go's `fmt.Sprintf`.
 
-use super::{Value, float, print};
+use super::print::{self, Nil};
+use super::{Value, float};
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
 use crate::model::quote;
 
@@ -18,7 +19,7 @@ struct Flags {
     precision: Option<usize>,
 }
 
-pub(super) fn sprintf(format: &str, args: &[Value]) -> Result<String, String> {
+pub(super) fn sprintf(format: &str, args: &[Value], nil: Nil) -> Result<String, String> {
     let mut out = String::new();
     let mut next = 0;
     let mut reordered = false;
@@ -87,7 +88,7 @@ pub(super) fn sprintf(format: &str, args: &[Value]) -> Result<String, String> {
             continue;
         };
         next = next.saturating_add(1);
-        verb_into(&mut out, verb, flags, arg);
+        verb_into(&mut out, verb, flags, arg, nil);
     }
     if !reordered && next < args.len() {
         let extra: Vec<String> = args
@@ -130,11 +131,13 @@ fn number(chars: &mut Chars) -> Option<usize> {
     value
 }
 
-fn verb_into(out: &mut String, verb: char, flags: Flags, arg: &Value) {
+fn verb_into(out: &mut String, verb: char, flags: Flags, arg: &Value, nil: Nil) {
     if verb == 'T' {
         return pad(out, flags, arg.type_name());
     }
     let made = match (verb, arg) {
+        ('v', Value::Nil) if nil == Nil::Shown => Some("<nil>".to_owned()),
+        (_, Value::Nil) if nil == Nil::Shown => None,
         ('v', Value::Int(number)) => Some(integer(*number, 'd', flags)),
         ('v', Value::Float(number)) => Some(sign(float::plain(*number), flags)),
         ('v' | 's', Value::Duration(_) | Value::Time(..)) => Some(print::display(arg)),
@@ -179,9 +182,15 @@ fn verb_into(out: &mut String, verb: char, flags: Flags, arg: &Value) {
             }
         }
         None if matches!(arg, Value::Nil) => out.push_str(&format!("%!{verb}(<nil>)")),
+        // A verb that does not fit shows the value with the same flags.
         None => {
-            let shown = print::display(arg);
-            out.push_str(&format!("%!{verb}({}={shown})", arg.type_name()));
+            out.push_str(&format!("%!{verb}({}=", arg.type_name()));
+            if flags.zero && !flags.minus && matches!(arg, Value::Str(_)) {
+                pad_zero(out, flags, cut(&print::display(arg), flags));
+            } else {
+                verb_into(out, 'v', flags, arg, nil);
+            }
+            out.push(')');
         }
     }
 }
@@ -270,7 +279,7 @@ mod tests {
 
     #[track_caller]
     fn check(format: &str, args: &[Value], expect: &str) {
-        assert_eq!(sprintf(format, args).unwrap(), expect);
+        assert_eq!(sprintf(format, args, Nil::Hidden).unwrap(), expect);
     }
 
     #[test]
@@ -295,6 +304,11 @@ mod tests {
         check("%t %T %T %T", &[Value::Bool(true), i(1), s(""), f(1.0)], "true int string float64");
         check("100%%", &[], "100%");
         check("%d", &[s("hi")], "%!d(string=hi)");
+        check(
+            "%05d|%-4d|%04s",
+            &[s("hi"), s("b"), i(5)],
+            "%!d(string=000hi)|%!d(string=b   )|%!s(int=0005)",
+        );
         check("%d %d", &[i(1)], "1 %!d(MISSING)");
         check("%d", &[i(1), i(2)], "1%!(EXTRA int=2)");
         check("%!", &[], "%!!(MISSING)");

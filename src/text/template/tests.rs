@@ -93,7 +93,8 @@ fn ranges() {
     check("{{ range $i, $e := (fromJson .json).b }}{{ $i }}={{ $e }} {{ end }}", "0=1 1=2.5 2=x ");
     check("{{ range $e := (fromJson .json).b }}{{ $e }}{{ end }}", "12.5x");
     check("{{ range 3 }}{{ . }}{{ end }}{{ range $i := 2 }}{{ $i }}{{ end }}", "01201");
-    check("{{ range .missing }}a{{ else }}none{{ end }}", "none");
+    check("{{ range .missing }}a{{ else }}none{{ end }}", "error: range can't iterate over ");
+    check("{{ range fromJson .missing }}a{{ else }}none{{ end }}", "none");
     check(
         "{{ range 9 }}{{ if eq . 2 }}{{ continue }}{{ end }}{{ if eq . 4 }}{{ break }}{{ end }}{{ . }}{{ end }}",
         "013",
@@ -150,7 +151,28 @@ fn comparisons_and_lists() {
         "[1 2.5 x] map[a:map[k:<nil>] b:[1 2.5 x] n:1.795168555e+09]",
     );
     check("{{ fromJson \"nope\" }} {{ (fromJson .json).a.k }}", "<no value> <no value>");
-    check("{{ (fromJson \"nope\").x }}", "error: nil pointer evaluating interface {}.x");
+    check("{{ (fromJson \"nope\").x.y }}", "<no value>");
+    check("{{ (fromJson .json).a.k.x }}", "error: nil pointer evaluating interface {}.x");
+    check("{{ len (fromJson .json).a.k }}", "error: error calling len: len of nil pointer");
+    check("{{ index (fromJson \"nope\") 1 }}", "error: error calling index: index of untyped nil");
+    check(
+        "{{ index (fromJson .json) \"x\" 1 }}",
+        "error: error calling index: index of nil pointer",
+    );
+    check("{{ upper (fromJson \"nope\") }}", "error: invalid value; expected string");
+    check(
+        "{{ upper (fromJson .json).x }}",
+        "error: wrong type for value; expected string; got interface {}",
+    );
+    check(
+        "{{ print (fromJson \"nope\") nil }} {{ printf \"%v %s\" nil nil }}",
+        "<nil> <nil> <nil> %!s(<nil>)",
+    );
+    check("{{ eq (fromJson \"nope\") \"\" }}", "false");
+    check(
+        "{{ fromJson `{\"a\":1,\"b\":1e400,\"c\":\"2e999\",\"d\":-0.0}` }}",
+        "map[a:1 b:<nil> c:2e999 d:-0]",
+    );
     check("{{ with (fromJson .json).none }}a{{ else }}b{{ end }}", "b");
     check(
         "{{ int \"1.9\" }} {{ int \"010\" }} {{ int \"0x1F\" }} {{ int \"1e3\" }} {{ int \"-1.5\" }} {{ int \"08\" }} {{ int \"1_000\" }}",
@@ -215,7 +237,9 @@ fn functions_of_logql() {
         "2 1 1.23 124",
     );
     check("{{ div 1 0 }}", "error: error calling div: runtime error: integer divide by zero");
-    check("{{ ToUpper 5 }}", "error: error calling ToUpper: argument 1: expected string; got int");
+    check("{{ ToUpper 5 }}", "error: expected string; found ");
+    check("{{ ToUpper (len .app) }}", "error: wrong type for value; expected string; got int");
+    check("{{ upper `ß ǆ σς` }} {{ lower `ΣΣ` }} {{ title `ßa` }}", "ß Ǆ ΣΣ σσ ßa");
     check("{{ ToUpper }}", "error: wrong number of args for ToUpper: want 1 got 0");
     check("{{ sha256sum .level }}", "parse error: function \"sha256sum\" not defined");
 }
@@ -278,7 +302,8 @@ fn faults_of_syntax() {
     check("{{ }}", "parse error: missing value for command");
     check("{{ if .x }}", "parse error: unexpected EOF");
     check("{{ end }}", "parse error: unexpected {{end}}");
-    check("{{ .x | }}", "parse error: missing value for command");
+    check("{{ .app | }}", "api");
+    check("{{ | .app }}", "parse error: empty command");
     check("{{ (.x }}", "parse error: unclosed left paren");
     check("{{ .x) }}", "parse error: unexpected right paren");
     check("{{ \"abc }}", "parse error: unterminated quoted string");

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::model::{Text, Timestamp};
 use crate::text::gotime::Zone;
 
+/// Lists in lists; JSON has at most 128.
+const VALUE_DEPTH_MAX: usize = 130;
+
 /// A value in a template.
 #[derive(Debug, Clone, Default)]
 pub enum Value {
@@ -32,6 +35,10 @@ pub trait Object: std::fmt::Debug + Send + Sync {
     fn call(&self, name: &str, args: &[Value]) -> Option<Result<Value, String>> {
         let _ = (name, args);
         None
+    }
+    /// Its type's name in Go.
+    fn type_name(&self) -> &'static str {
+        "struct"
     }
     /// What `range`, `len` and printing see.
     fn to_value(&self) -> Value {
@@ -95,7 +102,24 @@ impl Value {
             Value::Duration(_) => "time.Duration",
             Value::List(_) => "[]interface {}",
             Value::Map(_) => "map[string]interface {}",
-            Value::Object(_) => "struct",
+            Value::Object(object) => object.type_name(),
+        }
+    }
+
+    /// Counts values, and sixteen bytes of text as one more.
+    pub(super) fn fits(&self, left: &mut usize, depth: usize) -> bool {
+        let bytes = match self {
+            Value::Str(text) => text.len(),
+            _ => 0,
+        };
+        match left.checked_sub(1 + bytes / 16) {
+            Some(rest) if depth <= VALUE_DEPTH_MAX => *left = rest,
+            _ => return false,
+        }
+        match self {
+            Value::List(items) => items.iter().all(|item| item.fits(left, depth + 1)),
+            Value::Map(map) => map.values().all(|item| item.fits(left, depth + 1)),
+            _ => true,
         }
     }
 }

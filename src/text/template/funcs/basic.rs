@@ -5,33 +5,36 @@ use std::cmp::Ordering;
 use super::super::{methods, printf};
 use super::{ANY, Env, Function, Outcome, Run, Value, function, int_arg, print, text_arg};
 
-pub(in super::super) static BUILTINS: &[Function] = &[
-    Function { name: "and", args_min: 1, args_max: ANY, takes_regex: false, run: Run::And },
-    Function { name: "or", args_min: 1, args_max: ANY, takes_regex: false, run: Run::Or },
-    function("not", 1, 1, |_, args| Ok(Value::Bool(!args.iter().any(Value::is_true)))),
-    function("eq", 2, ANY, eq),
-    function("ne", 2, 2, |env, args| match args {
-        [a, b] => Ok(Value::Bool(!equal(env, a, b)?)),
-        _ => Err("needs two arguments".to_owned()),
-    }),
-    function("lt", 2, 2, |env, args| compare(env, args, |order| order == Ordering::Less)),
-    function("le", 2, 2, |env, args| compare(env, args, |order| order != Ordering::Greater)),
-    function("gt", 2, 2, |env, args| compare(env, args, |order| order == Ordering::Greater)),
-    function("ge", 2, 2, |env, args| compare(env, args, |order| order != Ordering::Less)),
-    function("len", 1, 1, len),
-    function("index", 1, ANY, index),
-    function("slice", 1, 4, slice),
-    function("print", 0, ANY, |_, args| Ok(print::sprint(args).into())),
-    function("println", 0, ANY, |_, args| Ok(print::sprintln(args).into())),
-    function("printf", 1, ANY, |_, args| {
-        let format = text_arg(args, 0)?;
-        Ok(printf::sprintf(&format, args.get(1..).unwrap_or_default())?.into())
-    }),
-    function("html", 0, ANY, |_, args| Ok(html(&print::sprint(args)).into())),
-    function("js", 0, ANY, |_, args| Ok(js(&print::sprint(args)).into())),
-    function("urlquery", 0, ANY, |_, args| Ok(url_encode(&print::sprint(args)).into())),
-    function("call", 1, ANY, |_, _| Err("the data holds no functions to call".to_owned())),
-];
+pub(in super::super) static BUILTINS: &[Function] =
+    &[
+        Function { name: "and", args_min: 1, args_max: ANY, takes_regex: false, run: Run::And },
+        Function { name: "or", args_min: 1, args_max: ANY, takes_regex: false, run: Run::Or },
+        function("not", 1, 1, |_, args| Ok(Value::Bool(!args.iter().any(Value::is_true)))),
+        function("eq", 2, ANY, eq),
+        function("ne", 2, 2, |env, args| match args {
+            [a, b] => Ok(Value::Bool(!equal(env, a, b)?)),
+            _ => Err("needs two arguments".to_owned()),
+        }),
+        function("lt", 2, 2, |env, args| compare(env, args, |order| order == Ordering::Less)),
+        function("le", 2, 2, |env, args| compare(env, args, |order| order != Ordering::Greater)),
+        function("gt", 2, 2, |env, args| compare(env, args, |order| order == Ordering::Greater)),
+        function("ge", 2, 2, |env, args| compare(env, args, |order| order != Ordering::Less)),
+        function("len", 1, 1, len),
+        function("index", 1, ANY, index),
+        function("slice", 1, 4, slice),
+        function("print", 0, ANY, |env, args| Ok(print::sprint(args, env.nil()).into())),
+        function("println", 0, ANY, |env, args| Ok(print::sprintln(args, env.nil()).into())),
+        function("printf", 1, ANY, |env, args| {
+            let format = text_arg(args, 0)?;
+            Ok(printf::sprintf(&format, args.get(1..).unwrap_or_default(), env.nil())?.into())
+        }),
+        function("html", 0, ANY, |env, args| Ok(html(&print::sprint(args, env.nil())).into())),
+        function("js", 0, ANY, |env, args| Ok(js(&print::sprint(args, env.nil())).into())),
+        function("urlquery", 0, ANY, |env, args| {
+            Ok(url_encode(&print::sprint(args, env.nil())).into())
+        }),
+        function("call", 1, ANY, |_, _| Err("the data holds no functions to call".to_owned())),
+    ];
 
 fn eq(env: &Env, args: &[Value]) -> Outcome {
     let (first, others) = args.split_first().ok_or("missing argument for comparison")?;
@@ -59,6 +62,7 @@ fn equal(env: &Env, a: &Value, b: &Value) -> Result<bool, String> {
     }
     Ok(match (a, b) {
         (Value::Nil, Value::Nil) => true,
+        (Value::Nil, _) | (_, Value::Nil) if env.is_strict => false,
         // A missing key equals the empty text, as it prints.
         (Value::Nil, Value::Str(text)) | (Value::Str(text), Value::Nil) => text.is_empty(),
         (Value::Nil, _) | (_, Value::Nil) => false,
@@ -94,6 +98,9 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
 
 fn compare(env: &Env, args: &[Value], test: fn(Ordering) -> bool) -> Outcome {
     match args {
+        [Value::Nil, _] | [_, Value::Nil] if env.is_strict => {
+            Err("invalid type for comparison".to_owned())
+        }
         [a, b] if env.is_strict && is_mixed(a, b) => Err(incompatible(a, b)),
         [Value::Bool(_), Value::Bool(_)] => Err("invalid type for comparison".to_owned()),
         [a, b] => match order(a, b) {
@@ -106,7 +113,13 @@ fn compare(env: &Env, args: &[Value], test: fn(Ordering) -> bool) -> Outcome {
     }
 }
 
-fn len(_: &Env, args: &[Value]) -> Outcome {
+fn len(env: &Env, args: &[Value]) -> Outcome {
+    if env.is_strict && matches!(args, [Value::Nil]) {
+        return Err(match env.nil_in_map {
+            true => "len of nil pointer".to_owned(),
+            false => "reflect: call of reflect.Value.Type on zero Value".to_owned(),
+        });
+    }
     let shown = args.first().map(Value::shown).unwrap_or_default();
     Ok(Value::from_usize(match &shown {
         Value::Str(text) => text.len(),
@@ -117,11 +130,15 @@ fn len(_: &Env, args: &[Value]) -> Outcome {
     }))
 }
 
-fn index(_: &Env, args: &[Value]) -> Outcome {
+fn index(env: &Env, args: &[Value]) -> Outcome {
     let (first, keys) = args.split_first().ok_or("index of untyped nil")?;
+    if env.is_strict && matches!(first, Value::Nil) {
+        return Err("index of untyped nil".to_owned());
+    }
     let mut item = first.clone();
     for key in keys {
         item = match (&item, key) {
+            (Value::Nil, _) if env.is_strict => return Err("index of nil pointer".to_owned()),
             (Value::Object(_), Value::Str(name)) => match methods::field(&item, name) {
                 Some(found) => found?,
                 None => Value::Str("".into()),
@@ -141,15 +158,33 @@ fn index_one(item: &Value, key: &Value) -> Outcome {
             .ok()
             .and_then(|at| items.get(at))
             .cloned()
-            .ok_or_else(|| format!("index out of range: {at}")),
+            .ok_or_else(|| out_of_range(*at, items.len(), "slice")),
         (Value::Str(text), Value::Int(at)) => usize::try_from(*at)
             .ok()
             .and_then(|at| text.as_bytes().get(at))
             .map(|byte| Value::Int(i64::from(*byte)))
-            .ok_or_else(|| format!("index out of range: {at}")),
+            .ok_or_else(|| out_of_range(*at, text.len(), "string")),
         (Value::Nil, _) => Ok(Value::Nil),
-        (item, key) => Err(format!("cannot index {} with {}", item.type_name(), key.type_name())),
+        (Value::Map(_), Value::Nil) => Err("value is nil; should be of type string".to_owned()),
+        (Value::Map(_), key) => {
+            Err(format!("value has type {}; should be string", key.type_name()))
+        }
+        (Value::List(_) | Value::Str(_), Value::Nil) => {
+            Err("cannot index slice/array with nil".to_owned())
+        }
+        (Value::List(_) | Value::Str(_), key) => {
+            Err(format!("cannot index slice/array with type {}", key.type_name()))
+        }
+        (item, _) => Err(format!("can't index item of type {}", item.type_name())),
     }
+}
+
+/// Go lets the index right behind the end pass its own check.
+fn out_of_range(at: i64, length: usize, what: &str) -> String {
+    if usize::try_from(at) == Ok(length) {
+        return format!("reflect: {what} index out of range");
+    }
+    format!("index out of range: {at}")
 }
 
 fn slice(_: &Env, args: &[Value]) -> Outcome {

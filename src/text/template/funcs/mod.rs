@@ -8,7 +8,8 @@ mod time;
 
 use regex::Regex;
 
-use super::{Functions, Value, print};
+use super::print::{self, Nil};
+use super::{Functions, Value};
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
 use crate::model::Text;
 use crate::text::re2;
@@ -37,6 +38,15 @@ pub(super) struct Env<'a> {
     pub regex: Option<&'a Regex>,
     /// See `Tree::is_strict`.
     pub is_strict: bool,
+    /// Whether the last argument is an entry that a map does not have: to Go that is a nil with a
+    /// type, and other than no value at all.
+    pub nil_in_map: bool,
+}
+
+impl Env<'_> {
+    fn nil(&self) -> Nil {
+        if self.is_strict { Nil::Shown } else { Nil::Hidden }
+    }
 }
 
 type Outcome = Result<Value, String>;
@@ -80,6 +90,60 @@ pub(super) fn lookup(functions: Functions, name: &str) -> Option<&'static Functi
         .chain(tables)
         .flat_map(|table| table.iter())
         .find(|function| function.name == name)
+}
+
+/// What an argument of a LogQL function must be in Go, which checks it before the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Any,
+    Text,
+    Int,
+    Time,
+}
+
+impl Kind {
+    pub fn of(function: &str, at: usize) -> Kind {
+        let kinds = match function {
+            "Replace" => "sssi",
+            "regexReplaceAll" | "regexReplaceAllLiteral" | "replace" | "toDateInZone" => "sss",
+            "Trim" | "TrimLeft" | "TrimRight" | "TrimPrefix" | "TrimSuffix" | "count"
+            | "contains" | "hasPrefix" | "hasSuffix" | "trimAll" | "trimSuffix" | "trimPrefix"
+            | "toDate" => "ss",
+            "ToLower" | "ToUpper" | "TrimSpace" | "urldecode" | "urlencode" | "bytes"
+            | "duration" | "duration_seconds" | "unixToTime" | "b64dec" | "b64enc" | "lower"
+            | "upper" | "title" | "trim" | "fromJson" | "printf" | "date" => "s",
+            "alignLeft" | "alignRight" | "trunc" | "indent" | "nindent" | "repeat" => "is",
+            "substr" => "iis",
+            "round" => ".i",
+            "unixEpoch" | "unixEpochMillis" | "unixEpochNanos" => "t",
+            _ => "",
+        };
+        match kinds.as_bytes().get(at) {
+            Some(b's') => Kind::Text,
+            Some(b'i') => Kind::Int,
+            Some(b't') => Kind::Time,
+            _ => Kind::Any,
+        }
+    }
+
+    pub fn takes(self, value: &Value) -> bool {
+        match self {
+            Kind::Any => true,
+            Kind::Text => matches!(value, Value::Str(_)),
+            Kind::Int => matches!(value, Value::Int(_)),
+            Kind::Time => matches!(value, Value::Time(..)),
+        }
+    }
+
+    /// Go's name of the type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Any => "interface {}",
+            Kind::Text => "string",
+            Kind::Int => "int",
+            Kind::Time => "time.Time",
+        }
+    }
 }
 
 fn wrong_type(at: usize, want: &str, got: &Value) -> String {

@@ -20,8 +20,8 @@ use crate::text::convert;
 
 /// Both Loki and Promtail have these.
 pub(super) static GO: &[Function] = &[
-    function("ToLower", 1, 1, |_, args| Ok(text_arg(args, 0)?.to_lowercase().into())),
-    function("ToUpper", 1, 1, |_, args| Ok(text_arg(args, 0)?.to_uppercase().into())),
+    function("ToLower", 1, 1, |_, args| Ok(lower(&text_arg(args, 0)?).into())),
+    function("ToUpper", 1, 1, |_, args| Ok(upper(&text_arg(args, 0)?).into())),
     function("Replace", 4, 4, |_, args| {
         let (text, old, new) = (text_arg(args, 0)?, text_arg(args, 1)?, text_arg(args, 2)?);
         let count = int_arg(args, 3)?;
@@ -93,8 +93,8 @@ pub(super) static SPRIG: &[Function] = &[
         Ok(general_purpose::STANDARD.encode(text_arg(args, 0)?.as_bytes()).into())
     }),
     function("b64dec", 1, 1, |_, args| Ok(base64_decode(&text_arg(args, 0)?).into())),
-    function("lower", 1, 1, |_, args| Ok(text_arg(args, 0)?.to_lowercase().into())),
-    function("upper", 1, 1, |_, args| Ok(text_arg(args, 0)?.to_uppercase().into())),
+    function("lower", 1, 1, |_, args| Ok(lower(&text_arg(args, 0)?).into())),
+    function("upper", 1, 1, |_, args| Ok(upper(&text_arg(args, 0)?).into())),
     function("title", 1, 1, |_, args| Ok(title(&text_arg(args, 0)?).into())),
     function("trunc", 2, 2, |_, args| trunc(int_arg(args, 0)?, &text_arg(args, 1)?)),
     function("substr", 3, 3, |_, args| {
@@ -283,25 +283,55 @@ pub(super) fn sha256_hex(text: &str) -> String {
 pub(super) fn base64_decode(text: &str) -> String {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
     );
-    match LENIENT.decode(text.as_bytes()) {
+    // Ends of lines count for nothing.
+    let (places, bytes): (Vec<usize>, Vec<u8>) =
+        text.bytes().enumerate().filter(|(_, byte)| !matches!(byte, b'\r' | b'\n')).unzip();
+    let place = |at: usize| places.get(at).copied().unwrap_or(text.len());
+    match LENIENT.decode(&bytes) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(base64::DecodeError::InvalidByte(at, _)) => {
-            format!("illegal base64 data at input byte {at}")
+        // Behind padding, one or two characters of it, Go wants the end of the text.
+        Err(base64::DecodeError::InvalidByte(at, b'=')) => {
+            let at = match at % 4 {
+                2 if bytes.get(at + 1) == Some(&b'=') => at + 2,
+                3 => at + 1,
+                _ => at,
+            };
+            format!("illegal base64 data at input byte {}", place(at))
         }
-        Err(_) => format!("illegal base64 data at input byte {}", text.len()),
+        Err(base64::DecodeError::InvalidByte(at, _)) => {
+            format!("illegal base64 data at input byte {}", place(at))
+        }
+        // A single character more than whole groups.
+        Err(_) => format!("illegal base64 data at input byte {}", place(bytes.len() / 4 * 4)),
     }
+}
+
+/// Go changes the case of one character after the other: what would become two stays.
+fn upper(text: &str) -> String {
+    text.chars().map(upper_char).collect()
+}
+
+fn upper_char(c: char) -> char {
+    let mut upper = c.to_uppercase();
+    if upper.len() == 1 { upper.next().unwrap_or(c) } else { c }
+}
+
+fn lower(text: &str) -> String {
+    text.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
 }
 
 /// Go's `strings.Title`.
 pub(super) fn title(text: &str) -> String {
     let mut at_start = true;
     text.chars()
-        .flat_map(|c| {
+        .map(|c| {
             let first =
                 std::mem::replace(&mut at_start, !(c.is_alphanumeric() || c == '_' || c == '\''));
-            if first { c.to_uppercase().collect::<Vec<_>>() } else { vec![c] }
+            if first { upper_char(c) } else { c }
         })
         .collect()
 }
@@ -381,7 +411,40 @@ pub(super) fn url_decode(text: &str) -> Result<String, String> {
 }
 
 fn from_json(text: &str) -> Value {
-    serde_json::from_str(text).map(json_value).unwrap_or_default()
+    match serde_json::from_str(text) {
+        Ok(value) => json_value(value),
+        // Go leaves a number that is too big at nothing and reads on.
+        Err(error) if error.is_syntax() => {
+            serde_json::from_str(&without_huge_numbers(text)).map(json_value).unwrap_or_default()
+        }
+        Err(_) => Value::Nil,
+    }
+}
+
+/// The text with `null` for numbers that no float can hold.
+fn without_huge_numbers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let is_number = c == '-' || c.is_ascii_digit();
+        let mut escaped = false;
+        let length = match c {
+            '"' => rest.char_indices().skip(1).find_map(|(at, c)| {
+                let ends = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends.then_some(at + 1)
+            }),
+            _ if is_number => {
+                rest.find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E'))
+            }
+            c => Some(c.len_utf8()),
+        };
+        let (token, behind) = rest.split_at(length.unwrap_or(rest.len()));
+        let is_huge = is_number && token.parse::<f64>().is_ok_and(f64::is_infinite);
+        out.push_str(if is_huge { "null" } else { token });
+        rest = behind;
+    }
+    out
 }
 
 fn json_value(json: serde_json::Value) -> Value {
