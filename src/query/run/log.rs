@@ -21,6 +21,7 @@ use super::context::Context;
 use super::extract::Metadata;
 use super::memory::Memory;
 use super::placed::{Place, Placed};
+use super::reach;
 
 /// Which end of the time range is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,20 +59,30 @@ pub fn evaluate(
         columns: true,
     };
     let plan = Plan::lines(&log.stages).map_err(QueryError::Invalid)?;
-    let bound = Arc::new(AtomicI64::new(i64::MAX));
-    let memory = &context.memory;
-    let mut sink =
-        Newest::new(&pipeline, &plan, limit, direction, context.deadline, &bound, memory);
-    let scanned = context.scan(&request, &mut sink);
-    if sink.late {
-        return Err(QueryError::Timeout { limit_ms: context.timeout_ms });
+    let read = |request: &ScanRequest, context: &mut Context<'_>| {
+        let bound = Arc::new(AtomicI64::new(i64::MAX));
+        let (deadline, memory) = (context.deadline, Arc::clone(&context.memory));
+        let mut sink = Newest::new(&pipeline, &plan, limit, direction, deadline, &bound, &memory);
+        let scanned = context.scan(request, &mut sink);
+        if sink.late {
+            return Err(QueryError::Timeout { limit_ms: context.timeout_ms });
+        }
+        if let Some(failure) = sink.failure.take() {
+            return Err(failure);
+        }
+        scanned?;
+        context.stats.rows_matched += sink.matched;
+        Ok(sink.heap.into_sorted_vec().into_iter().map(|kept| kept.row).collect::<Vec<LogRow>>())
+    };
+    context.check()?;
+    if let Some(range) = reach::of(log, &request, limit, direction, context)? {
+        let rows = read(&ScanRequest { range, ..request.clone() }, context)?;
+        // There are fewer when some were deleted meanwhile.
+        if rows.len() >= limit {
+            return Ok(rows);
+        }
     }
-    if let Some(failure) = sink.failure.take() {
-        return Err(failure);
-    }
-    scanned?;
-    context.stats.rows_matched += sink.matched;
-    Ok(sink.heap.into_sorted_vec().into_iter().map(|kept| kept.row).collect())
+    read(&request, context)
 }
 
 pub fn compile(log: &LogExpr) -> Result<Pipeline, QueryError> {

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod placed;
 pub mod quantiles;
 pub mod range;
+pub mod reach;
 pub mod samples;
 pub mod series;
 pub mod vectors;

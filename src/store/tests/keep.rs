@@ -198,8 +198,10 @@ pub fn restored(store: &Store, from: &dyn Files) -> FaultyFiles {
     let files = FaultyFiles::default();
     let data = Path::new("/data");
     for (path, name) in &snapshot.parts {
-        files.create_folder(data.join(name).parent().unwrap()).unwrap();
+        let folder = data.join(name).parent().unwrap().to_owned();
+        files.create_folder(&folder).unwrap();
         replace(&files, &data.join(name), &from.read(path).unwrap()).unwrap();
+        folder.ancestors().for_each(|folder| files.sync_folder(folder).unwrap());
     }
     for (name, bytes) in &snapshot.lists {
         replace(&files, &data.join(name), bytes).unwrap();

@@ -109,7 +109,8 @@ mod tests {
     #[track_caller]
     fn check(source: &str, expect: &str) {
         let template = Template::parse(source, Functions::LogQl).unwrap();
-        let data = Value::map([("a".to_owned(), "x".into())]);
+        let data =
+            Value::map([("a".to_owned(), "x".into()), ("__line__".to_owned(), "text".into())]);
         let error = template.render(&data).unwrap_err();
         assert_eq!(error.located("line", source), expect);
     }
@@ -155,8 +156,8 @@ mod tests {
              time.Time; got string",
         );
         check(
-            "{{ upper __timestamp__.Nope }}",
-            "template: line:1:9: executing \"line\" at <__timestamp__>: can't evaluate field Nope \
+            "{{ upper __line__.Nope }}",
+            "template: line:1:9: executing \"line\" at <__line__>: can't evaluate field Nope \
              in type string",
         );
         check(
