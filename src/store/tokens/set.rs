@@ -1,8 +1,8 @@
 //! The distinct tokens of a block, and how often: once or more.
 
 use super::INDEXED_BYTES_MAX;
-use crate::store::short::same;
 use super::{CLASS, HEX, LETTER, RUN_BYTES_MIN, Sealed, filter_hash, is_filtered, runs};
+use crate::store::short::same;
 
 /// Bytes behind the text that may be read (never used) so that short tokens are loaded whole.
 pub const PADDING: usize = 16;

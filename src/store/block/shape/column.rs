@@ -32,12 +32,7 @@ pub(super) struct ColumnWriter {
 
 impl ColumnWriter {
     /// Adds a column to `out`. Gives whether compressing it may help.
-    pub fn put(
-        &mut self,
-        out: &mut Vec<u8>,
-        text: &[u8],
-        values: &[Span],
-    ) -> bool {
+    pub fn put(&mut self, out: &mut Vec<u8>, text: &[u8], values: &[Span]) -> bool {
         self.is_distinct = self.distinct.fill(text, values);
         let dictionary_bytes = self.is_distinct.then(|| self.dictionary_bytes());
         if self.is_distinct && self.distinct.firsts.len() <= FEW {
@@ -119,12 +114,7 @@ impl ColumnWriter {
     }
 }
 
-pub(super) fn put_texts(
-    out: &mut Vec<u8>,
-    text: &[u8],
-    values: &[Span],
-    lengths: &mut Vec<i64>,
-) {
+pub(super) fn put_texts(out: &mut Vec<u8>, text: &[u8], values: &[Span], lengths: &mut Vec<i64>) {
     out.push(TEXTS);
     lengths.clear();
     lengths.extend(values.iter().map(|span| i64::from(span.to - span.from)));
