@@ -34,7 +34,6 @@ pub struct Generator {
     random: Random,
     now_ns: i64,
     end_ns: i64,
-    step_ns: i64,
     left_bytes: u64,
 }
 
@@ -58,20 +57,15 @@ const PATHS: [&str; 8] = [
     "/static/app.js",
 ];
 
-/// Mean bytes of a line of this mix, for the pace of the clock.
-const LINE_BYTES_MEAN: u64 = 156;
-
 impl Generator {
     /// The span ends now; times advance evenly through it.
     pub fn new(seed: u64, span_ns: i64, total_bytes: u64) -> Self {
         use crate::clock::{Clock as _, SystemClock};
         let end_ns = SystemClock.now_ns();
-        let lines = (total_bytes / LINE_BYTES_MEAN).max(1);
         Generator {
             random: Random::new(seed),
             now_ns: end_ns - span_ns,
             end_ns,
-            step_ns: (span_ns / i64::try_from(lines).unwrap_or(i64::MAX)).max(1),
             left_bytes: total_bytes,
         }
     }
@@ -100,6 +94,15 @@ impl Generator {
         }
     }
 
+    /// A line takes as much of the time that is left as of the bytes, so that the last ends with
+    /// the span and no two lines of it have one time.
+    fn next_ns(&self, bytes: u64, left_bytes: u64) -> i64 {
+        let left_ns = i128::from(self.end_ns - 1 - self.now_ns);
+        let step_ns = left_ns * i128::from(bytes) / i128::from(left_bytes.max(bytes).max(1));
+        let next = self.now_ns.saturating_add(i64::try_from(step_ns).unwrap_or(i64::MAX).max(1));
+        next.min(self.end_ns - 1)
+    }
+
     /// The next push of about `bytes` of line; `None` when everything has been made.
     pub fn batch(&mut self, bytes: usize) -> Option<Batch> {
         if self.left_bytes == 0 {
@@ -109,9 +112,10 @@ impl Generator {
         let (mut line_bytes, mut lines) = (0, 0);
         let mut line = String::new();
         while line_bytes < bytes && (line_bytes as u64) < self.left_bytes {
-            self.now_ns = (self.now_ns + self.step_ns).min(self.end_ns - 1);
             line.clear();
             let labels = self.line(&mut line);
+            let left = self.left_bytes - line_bytes as u64;
+            self.now_ns = self.next_ns(line.len() as u64, left);
             let message = streams.entry(labels).or_default();
             encode::entry(message, self.now_ns, line.as_bytes());
             line_bytes += line.len();
@@ -241,4 +245,31 @@ fn java_line(out: &mut String, random: &mut Random, level: &str) -> std::fmt::Re
         random.below(90_000),
         random.below(2000),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_grow_evenly_to_the_end_of_the_span() {
+        let span_ns = 3_600_000_000_000;
+        let mut generator = Generator::new(7, span_ns, 1_000_000);
+        let start_ns = generator.now_ns;
+        let mut made = 0;
+        while let Some(batch) = generator.batch(50_000) {
+            made += batch.line_bytes as i64;
+            let expected = start_ns + (span_ns as f64 * made as f64 / 1e6) as i64;
+            assert!(generator.now_ns.abs_diff(expected) < 10_000_000_000, "after {made} bytes");
+        }
+        assert!(generator.now_ns < generator.end_ns);
+        // No two lines have one time.
+        let mut now_ns = start_ns;
+        for left in (0..1_000_000u64).rev().step_by(200) {
+            generator.now_ns = now_ns;
+            let next = generator.next_ns(200, left);
+            assert!(next > now_ns && next < generator.end_ns);
+            now_ns = next;
+        }
+    }
 }
