@@ -14,6 +14,7 @@ use super::engine::{Engine, QueryContext};
 use super::error::QueryError;
 use super::plan;
 use super::result::{LogRow, QueryStats};
+use super::run::context::ROWS_PER_LOOK;
 use super::run::log::{Direction, arrival_key, compile, log_row};
 use super::run::placed::{Place, Placed};
 use super::stage::Worker;
@@ -22,8 +23,6 @@ use super::syntax::LogExpr;
 /// What `nearest` may read and how long it may take before it looks at streams alone.
 const NEAREST_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const NEAREST_TIME_MAX: Duration = Duration::from_secs(3);
-/// Rows between two looks at the clock.
-const ROWS_PER_LOOK: usize = 32;
 /// What a row costs beside its texts.
 const ROW_BYTES: usize = 160;
 

@@ -36,6 +36,15 @@ pub struct LogRow {
     pub parsed: Vec<(String, String)>,
 }
 
+impl LogRow {
+    /// What it takes in memory, about.
+    pub fn memory_bytes(&self) -> usize {
+        let pairs = self.metadata.iter().chain(&self.parsed);
+        let pairs: usize = pairs.map(|(name, value)| name.len() + value.len() + 48).sum();
+        size_of::<LogRow>() + self.line.len() + pairs
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub labels: Labels,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::counters::Counters;
 use super::deletes::{self, Book};
 use super::error::StoreError;
-use super::files::{Files, Kind};
+use super::files::{Files, Kind, move_file};
 use super::kept::{self, Copies, Loaded};
 use super::manifest::{Manifest, PartInfo};
 use super::part::{Opened, Part, part_name, part_number};
@@ -215,14 +215,9 @@ pub(super) fn move_aside(
     id: u64,
 ) -> Result<String, StoreError> {
     let name = quarantine_name(day, id);
-    let day = folder.join("parts").join(day);
-    let from = day.join(part_name(id));
-    let quarantine = folder.join("quarantine");
-    let moved = files.rename(&from, &quarantine.join(&name));
-    moved.map_err(StoreError::io(&from))?;
-    for folder in [&quarantine, &day] {
-        files.sync_folder(folder).map_err(StoreError::io(folder))?;
-    }
+    let from = folder.join("parts").join(day).join(part_name(id));
+    let to = folder.join("quarantine").join(&name);
+    move_file(files, &from, &to).map_err(StoreError::io(&from))?;
     Ok(name)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::{StoreError, is_unreadable};
-use super::files::replace;
+use super::files::{move_file, replace};
 use super::repeats::Repeats;
 use super::seal;
 use super::state::HeadUnit;
@@ -141,14 +141,10 @@ fn note_damage(shared: &Shared, what: String) {
 
 /// Moves a whole segment to the quarantine folder.
 fn move_aside(shared: &Shared, number: u64) -> Result<(), StoreError> {
-    let (folder, quarantine) = (shared.wal_folder(), shared.options.data_dir.join("quarantine"));
-    let from = folder.join(segment_name(number));
-    let moved = shared.files.rename(&from, &quarantine.join(segment_name(number)));
-    moved.map_err(StoreError::io(&from))?;
-    for folder in [&quarantine, &folder] {
-        shared.files.sync_folder(folder).map_err(StoreError::io(folder))?;
-    }
-    Ok(())
+    let name = segment_name(number);
+    let from = shared.wal_folder().join(&name);
+    let to = shared.options.data_dir.join("quarantine").join(&name);
+    move_file(&*shared.files, &from, &to).map_err(StoreError::io(&from))
 }
 
 /// A segment that is in parts goes, unless damage in it could not be kept elsewhere.

@@ -78,13 +78,6 @@ pub struct Outbox {
     dropped: Dropped,
 }
 
-/// What a row takes in memory, about.
-fn bytes_of(row: &LogRow) -> usize {
-    let pairs = row.metadata.iter().chain(&row.parsed);
-    let pairs: usize = pairs.map(|(name, value)| name.len() + value.len() + 48).sum();
-    size_of::<LogRow>() + row.line.len() + pairs
-}
-
 impl Outbox {
     pub fn new(room: Arc<Room>) -> Outbox {
         Outbox {
@@ -102,7 +95,7 @@ impl Outbox {
 
     /// Puts history before what is live; it is bounded by the limit on lines of a query.
     pub fn begin_with(&mut self, rows: Vec<LogRow>) {
-        let bytes = rows.iter().map(bytes_of).sum();
+        let bytes = rows.iter().map(LogRow::memory_bytes).sum();
         self.room.take_anyhow(bytes);
         self.bytes += bytes;
         self.first = rows.into();
@@ -110,7 +103,7 @@ impl Outbox {
 
     /// Adds a live line, or notes that there is no room for it. One line always has room.
     pub fn push(&mut self, row: LogRow) {
-        let bytes = bytes_of(&row);
+        let bytes = row.memory_bytes();
         if self.live.is_empty() {
             self.room.take_anyhow(bytes);
         } else if self.bytes + bytes > limits::TAIL_OUTBOX_BYTES_MAX || !self.room.take(bytes) {
@@ -131,7 +124,7 @@ impl Outbox {
         let mut freed = 0;
         self.live.retain(|row| {
             let kept = keep(row);
-            freed += if kept { 0 } else { bytes_of(row) };
+            freed += if kept { 0 } else { row.memory_bytes() };
             kept
         });
         self.free(freed);
@@ -143,7 +136,7 @@ impl Outbox {
         let mut bytes = 0;
         while rows.len() < limits::TAIL_FRAME_ENTRIES_MAX && bytes < limits::TAIL_FRAME_BYTES_MAX {
             let Some(row) = self.first.pop_front().or_else(|| self.live.pop_front()) else { break };
-            bytes += bytes_of(&row);
+            bytes += row.memory_bytes();
             rows.push(row);
         }
         self.free(bytes);
@@ -199,7 +192,7 @@ mod tests {
 
     #[test]
     fn tails_share_room() {
-        let room = Room::new(3 * bytes_of(&row(1, 1000)));
+        let room = Room::new(3 * row(1, 1000).memory_bytes());
         let (mut slow, mut other) = (Outbox::new(room.clone()), Outbox::new(room.clone()));
         (1..=4).for_each(|ts| slow.push(row(ts, 1000)));
         other.push(row(1, 1000));

@@ -12,7 +12,7 @@ use crate::query::error::QueryError;
 use crate::store::read::{Flow, ForkedSink, PartKey, ReadError, RowSink, Rows, Shaped, StreamMeta};
 
 use super::cache::{Key, Partial, PartialSeries, ResultCache};
-use super::context::Context;
+use super::context::{Context, ROWS_PER_LOOK};
 use super::extract::{Extractor, Metadata, Miss};
 use super::grid::{Cuts, Segment};
 use super::series::{Data, Method, SeriesSet, Shared};
@@ -58,9 +58,6 @@ pub struct Collector {
     line: String,
     lines_read: usize,
 }
-
-/// Lines read between two looks at the clock.
-const LINES_PER_LOOK: usize = 32;
 
 enum Fault {
     Query(QueryError),
@@ -255,7 +252,7 @@ impl Collector {
 
     fn read_line(&mut self, input: Input<'_>, row: usize, cell: u32) -> Result<(), Fault> {
         self.lines_read += 1;
-        if self.lines_read.is_multiple_of(LINES_PER_LOOK) {
+        if self.lines_read.is_multiple_of(ROWS_PER_LOOK) {
             self.check_time()?;
         }
         let Input { rows, shaped } = input;
@@ -449,7 +446,7 @@ impl Collector {
             let mut verdict = mask.at(at);
             if verdict == YES && lines.at(at) == MAYBE {
                 self.lines_read += 1;
-                if self.lines_read.is_multiple_of(LINES_PER_LOOK) {
+                if self.lines_read.is_multiple_of(ROWS_PER_LOOK) {
                     self.check_time()?;
                 }
                 self.line.clear();

@@ -10,6 +10,9 @@ use crate::store::read::{Cancel, LogRead, RowSink, ScanRequest};
 use super::cache::ResultCache;
 use super::memory::Memory;
 
+/// Rows between two looks at the clock. A hostile query may take a long time with each.
+pub const ROWS_PER_LOOK: usize = 32;
+
 /// A running query: where it reads, until when, and what it has cost so far.
 pub struct Context<'a> {
     pub reader: &'a dyn LogRead,

@@ -17,7 +17,7 @@ use crate::store::read::{
     Flow, ForkedSink, Order, ReadError, RowSink, Rows, ScanRequest, Shaped, StreamMeta,
 };
 
-use super::context::Context;
+use super::context::{Context, ROWS_PER_LOOK};
 use super::extract::Metadata;
 use super::memory::Memory;
 use super::placed::{Place, Placed};
@@ -31,6 +31,24 @@ pub enum Direction {
     /// Newest first.
     #[default]
     Backward,
+}
+
+impl Direction {
+    /// How far a time is from the end that a query begins at.
+    pub fn distance(self, ts: Timestamp) -> i64 {
+        match self {
+            Direction::Forward => ts.0,
+            Direction::Backward => ts.0.saturating_neg(),
+        }
+    }
+
+    /// Which of two times comes first.
+    pub fn nearest(self, first: Timestamp, last: Timestamp) -> Timestamp {
+        match self {
+            Direction::Forward => first,
+            Direction::Backward => last,
+        }
+    }
 }
 
 /// The first `limit` lines of the range, seen in this direction.
@@ -144,13 +162,6 @@ struct Newest {
     failure: Option<QueryError>,
 }
 
-/// What a line in an answer takes, about.
-fn bytes_of(row: &LogRow) -> i64 {
-    let pairs = row.metadata.iter().chain(row.parsed.iter());
-    let pairs: usize = pairs.map(|(name, value)| name.len() + value.len() + 48).sum();
-    i64::try_from(row.line.len() + pairs + 160).unwrap_or(i64::MAX)
-}
-
 /// For `Place`.
 pub fn arrival_key(direction: Direction, arrival: u64) -> i128 {
     match direction {
@@ -158,9 +169,6 @@ pub fn arrival_key(direction: Direction, arrival: u64) -> i128 {
         Direction::Backward => -i128::from(arrival),
     }
 }
-
-/// Rows between two looks at the clock. A hostile query may take a long time with each.
-const ROWS_PER_LOOK: usize = 32;
 
 impl Newest {
     fn new(
@@ -194,24 +202,16 @@ impl Newest {
         }
     }
 
-    /// How far a time is from the end that the query begins at.
-    fn distance(&self, ts: Timestamp) -> i64 {
-        match self.direction {
-            Direction::Forward => ts.0,
-            Direction::Backward => ts.0.saturating_neg(),
-        }
-    }
-
     fn is_within_bound(&self, ts: Timestamp) -> bool {
-        self.distance(ts) <= self.bound.load(Ordering::Relaxed)
+        self.direction.distance(ts) <= self.bound.load(Ordering::Relaxed)
     }
 
     fn keep(&mut self, line: Placed<LogRow>) {
-        let mut bytes = bytes_of(&line.row);
+        let mut bytes = line.row.memory_bytes() as i64;
         if self.heap.len() >= self.limit
             && let Some(gone) = self.heap.pop()
         {
-            bytes -= bytes_of(&gone.row);
+            bytes -= gone.row.memory_bytes() as i64;
         }
         if let Err(error) = self.memory.take(bytes) {
             self.failure.get_or_insert(error);
@@ -220,7 +220,7 @@ impl Newest {
         if self.heap.len() >= self.limit
             && let Some(worst) = self.heap.peek()
         {
-            let distance = self.distance(worst.row.ts);
+            let distance = self.direction.distance(worst.row.ts);
             self.bound.fetch_min(distance, Ordering::Relaxed);
         }
     }
@@ -320,10 +320,7 @@ impl Newest {
 
 impl RowSink for Newest {
     fn wants(&mut self, first: Timestamp, last: Timestamp) -> bool {
-        let nearest = match self.direction {
-            Direction::Forward => first,
-            Direction::Backward => last,
-        };
+        let nearest = self.direction.nearest(first, last);
         self.is_within_bound(nearest)
             && self.has_room((self.time_key(nearest), i128::MIN, i64::MIN, i64::MIN))
     }
@@ -392,7 +389,7 @@ impl RowSink for Newest {
         self.matched += fork.matched;
         for line in fork.heap {
             // It is counted already, and is again where it is kept.
-            let counted = -bytes_of(&line.row);
+            let counted = -(line.row.memory_bytes() as i64);
             let _ = self.memory.take(counted);
             if self.has_room(line.place) {
                 self.keep(line);

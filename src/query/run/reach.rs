@@ -57,13 +57,6 @@ impl Times {
         Times { limit, direction, heap: BinaryHeap::new(), bound: Arc::clone(bound) }
     }
 
-    fn distance(&self, ts: Timestamp) -> i64 {
-        match self.direction {
-            Direction::Forward => ts.0,
-            Direction::Backward => ts.0.saturating_neg(),
-        }
-    }
-
     /// Whether a line at this distance can be among them.
     fn has_room(&self, distance: i64) -> bool {
         let farthest = self.heap.peek().filter(|_| self.heap.len() >= self.limit);
@@ -86,11 +79,7 @@ impl Times {
 
 impl RowSink for Times {
     fn wants(&mut self, first: Timestamp, last: Timestamp) -> bool {
-        let nearest = match self.direction {
-            Direction::Forward => first,
-            Direction::Backward => last,
-        };
-        self.has_room(self.distance(nearest))
+        self.has_room(self.direction.distance(self.direction.nearest(first, last)))
     }
 
     fn rows(&mut self, _: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
@@ -99,7 +88,7 @@ impl RowSink for Times {
                 Direction::Forward => seen,
                 Direction::Backward => rows.len() - 1 - seen,
             };
-            let distance = self.distance(rows.ts(at));
+            let distance = self.direction.distance(rows.ts(at));
             // Rows of a block are in order: behind one that is too far all are.
             if !self.has_room(distance) {
                 break;

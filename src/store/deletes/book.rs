@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits;
 use crate::model::{TimeRange, Timestamp};
 use crate::store::error::StoreError;
-use crate::store::files::Files;
+use crate::store::files::{Files, move_file};
 use crate::store::kept::{self, Kept, Loaded};
 
 const VERSION: u32 = 1;
@@ -112,7 +112,7 @@ pub(in crate::store) fn load(
         Loaded::Damaged => {
             for name in Book::NAMES {
                 let (from, to) = (folder.join(name), folder.join("quarantine").join(name));
-                match files.rename(&from, &to) {
+                match move_file(&**files, &from, &to) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         return Err(StoreError::io(&from)(error));
                     }

@@ -76,5 +76,16 @@ pub fn replace(files: &dyn Files, path: &Path, content: &[u8]) -> io::Result<()>
     file.sync()?;
     drop(file);
     files.rename(&temporary, path)?;
-    files.sync_folder(path.parent().unwrap_or(Path::new(".")))
+    files.sync_folder(folder_of(path))
+}
+
+/// Gives a file another name for good: when this returns neither folder forgets it.
+pub fn move_file(files: &dyn Files, from: &Path, to: &Path) -> io::Result<()> {
+    files.rename(from, to)?;
+    files.sync_folder(folder_of(to))?;
+    files.sync_folder(folder_of(from))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }

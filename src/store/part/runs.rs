@@ -7,7 +7,7 @@ use crate::model::StreamId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunAt {
     pub block: u32,
-    /// The how-manieth run of the block.
+    /// Its place among the runs of the block.
     pub run: u32,
     /// The first row, counted in the block.
     pub row: u32,

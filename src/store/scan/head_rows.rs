@@ -109,7 +109,8 @@ impl HeadPlan {
             let bytes = refs.iter().map(|entry| stream.entry(*entry).line.len() as u64).sum();
             progress.spend(bytes)?;
         }
-        if request.need_metadata {
+        // Adding it up takes time, which is lost where there is no bound.
+        if request.need_metadata && request.bytes_max < u64::MAX {
             let bytes_of = |entry| {
                 let pairs = stream.entry(entry);
                 pairs.metadata().map(|(name, value)| (name.len() + value.len()) as u64).sum::<u64>()
