@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::access::Tenant;
 use super::error::ApiError;
 use super::params::Params;
-use super::{Api, DeleteAsked, DeleteFailure, language, weight};
+use super::{Api, DeleteAsked, DeleteFailure};
 use crate::limits;
 use crate::model::{TimeRange, Timestamp};
 use crate::text::units;
@@ -46,11 +46,6 @@ fn asked(params: &Params, tenant: String, now: Timestamp) -> Result<DeleteAsked,
         return Err(ApiError::bad_request(format!(
             "the query has {bytes} bytes, at most {bytes_max} are read"
         )));
-    }
-    // Every query has to do with it until it is carried out. What cannot be read is refused later,
-    // with the reason.
-    if let Ok(expr) = language::parsed(query) {
-        weight::check(&expr)?;
     }
     let read = |name: &str, text: &str| {
         time(text).ok_or_else(|| {

@@ -4,7 +4,6 @@
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::error::ApiError;
-use super::weight;
 use crate::limits;
 use crate::model::{MatchOp, Matcher};
 use crate::query::syntax::{self, Expr, LogExpr, ParseError};
@@ -28,24 +27,12 @@ fn parse<T>(
     if is_quick { parser(text) } else { aside(|| parser(text)) }
 }
 
-/// A query that need not run.
-pub fn parsed(text: &str) -> Result<Expr, ParseError> {
+pub fn query(text: &str) -> Result<Expr, ParseError> {
     parse(text, syntax::parse)
 }
 
-pub fn query(text: &str) -> Result<Expr, ApiError> {
-    let expr = parsed(text)?;
-    weight::check(&expr)?;
-    Ok(expr)
-}
-
-pub fn log(text: &str) -> Result<LogExpr, ApiError> {
-    let log = Expr::Log(parse(text, syntax::parse_log)?);
-    weight::check(&log)?;
-    match log {
-        Expr::Log(log) => Ok(log),
-        Expr::Metric(_) => Err(ApiError::bad_request("only log selector is supported")),
-    }
+pub fn log(text: &str) -> Result<LogExpr, ParseError> {
+    parse(text, syntax::parse_log)
 }
 
 pub fn selector(text: &str) -> Result<Vec<Matcher>, ParseError> {

@@ -25,7 +25,6 @@ mod stockade_around;
 mod stockade_explain;
 mod stockade_query;
 mod tail;
-mod weight;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -162,7 +162,7 @@ pub fn json_value(value: &impl serde::Serialize) -> Response {
 }
 
 fn parse(query: &str) -> Result<Expr, ApiError> {
-    language::query(query)
+    Ok(language::query(query)?)
 }
 
 pub fn check_limit(limit: usize, expr: &Expr, limits: &QueryLimits) -> Result<(), ApiError> {
@@ -325,7 +325,7 @@ pub fn history(
 
 pub async fn format(params: Params) -> Response {
     let query = params.get("query").unwrap_or_default();
-    match language::parsed(query) {
+    match language::query(query) {
         Ok(expr) => json_value(&json!({"status": "success", "data": syntax::pretty(&expr)})),
         Err(error) => {
             let body = json!({"status": "invalid-query", "error": error.loki()});

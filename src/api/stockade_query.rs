@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::access::Tenant;
 use super::error::ApiError;
 use super::params::Params;
-use super::{Api, encode, language, query, weight};
+use super::{Api, encode, language, query};
 use crate::limits;
 use crate::model::{TimeRange, Timestamp};
 use crate::query::syntax::{Expr, LogExpr};
@@ -74,9 +74,7 @@ pub fn any_query(params: &Params) -> Result<Expr, ApiError> {
             ));
         }
     };
-    let expr = language::parsed(&text).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    weight::check(&expr)?;
-    Ok(expr)
+    language::query(&text).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 /// An answer on its way.

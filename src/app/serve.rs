@@ -36,7 +36,8 @@ use crate::store::{OpenProgress, Store, StoreError, StoreOptions, TailBatch};
 
 /// Longest time an orderly stop may take; what is in the WAL is safe anyway.
 const STOP_MAX: Duration = Duration::from_secs(10);
-const MAINTENANCE_EVERY: Duration = Duration::from_secs(600);
+/// Merging is cheap where full blocks are copied, and a query asks every part.
+const MERGES_EVERY: Duration = Duration::from_secs(60);
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
 const DELETES_EVERY: Duration = Duration::from_secs(5);
 /// What was read of parts and not used for this long (up to twice that) is dropped.
@@ -182,7 +183,7 @@ async fn run(args: &ServeArgs, loaded: Loaded) -> Result<(), Exit> {
     sinks.spawn(notifier.run(until(stopping.clone())));
     sinks.spawn(ruler.run(notify.alerts_in(), until(stopping.clone())));
     // A start has enough to do without merging.
-    let merging = interval_at(Instant::now() + MAINTENANCE_EVERY, MAINTENANCE_EVERY);
+    let merging = interval_at(Instant::now() + MERGES_EVERY, MERGES_EVERY);
     sinks.spawn(maintain(store.clone(), merging, stopping.clone(), merge_parts));
     let deleting = interval(DELETES_EVERY);
     sinks.spawn(maintain(store.clone(), deleting, stopping.clone(), carry_out_deletes));

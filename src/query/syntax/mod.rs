@@ -16,6 +16,7 @@ mod print;
 mod token;
 mod validate;
 mod walk;
+mod weight;
 
 #[cfg(test)]
 mod tests;
