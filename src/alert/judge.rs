@@ -21,13 +21,13 @@ pub struct Judged {
 /// Evaluates `rule` for the slot `slot_ns`, looking at the lines up to `at`.
 pub fn judge(
     (group, rule): (&Group, &Rule),
-    (evaluate, tenant): (&dyn Evaluate, &str),
+    evaluate: &dyn Evaluate,
     around: &Surroundings,
     before: &RuleState,
     (slot_ns, at): (i64, Timestamp),
 ) -> Judged {
     let observed = evaluate
-        .instant(tenant, &rule.expr, at)
+        .instant(&group.tenant, &rule.expr, at)
         .and_then(|samples| observations(rule, &samples, around));
     let (seen, cut, error) = match observed {
         Ok(observations) => {

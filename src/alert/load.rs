@@ -14,7 +14,7 @@ use crate::config::alerts::{
 };
 use crate::config::{Diagnostic, Spanned};
 use crate::limits::{RULE_ALERTS_MAX, RULE_FILE_BYTES_MAX};
-use crate::model::Labels;
+use crate::model::{Labels, TENANT_DEFAULT};
 use crate::query::syntax::{self, ast::Expr};
 use crate::text::units::parse_prometheus_duration;
 
@@ -187,6 +187,7 @@ impl Loader<'_> {
         let rules = raw.rules.iter().filter_map(|rule| self.rule(rule, &raw.labels)).collect();
         Some(Group {
             origin: self.origin,
+            tenant: TENANT_DEFAULT.into(),
             namespace: self.namespace.to_owned(),
             name: raw.name.value.clone(),
             interval_ns,

@@ -1,35 +1,58 @@
-//! Rule groups made through the ruler API: kept as the YAML that was given, by namespace.
+//! Rule groups made through the ruler API: kept as the YAML that was given, by tenant and
+//! namespace.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::error::AlertError;
 use super::load::{GroupDefaults, load_group};
 use super::rule::Group;
 use crate::durable::{DurableError, DurableFile};
 use crate::limits::RULE_API_GROUPS_MAX;
+use crate::model::TENANT_DEFAULT;
 
 type Namespaces = BTreeMap<String, BTreeMap<String, String>>;
+type Tenants = BTreeMap<String, Namespaces>;
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Tenants {
+        tenants: Tenants,
+    },
+    /// Of older versions, where all groups were the default tenant's.
+    Namespaces(Namespaces),
+}
+
+#[derive(Serialize)]
+struct Saved<'a> {
+    tenants: &'a Tenants,
+}
 
 /// The groups made through the API. Every change is on disk before it counts.
 #[derive(Debug)]
 pub struct ApiRules {
     file: DurableFile,
-    namespaces: Mutex<Namespaces>,
+    tenants: Mutex<Tenants>,
 }
 
 impl ApiRules {
     /// A damaged file was moved aside; the second value says so, and there are no groups.
     pub fn open(folder: &Path) -> Result<(ApiRules, Option<DurableError>), AlertError> {
         let file = DurableFile::new(folder.join("api.json"));
-        let (namespaces, damage) = match file.load::<Namespaces>() {
-            Ok(namespaces) => (namespaces.unwrap_or_default(), None),
+        let (tenants, damage) = match file.load::<Kept>() {
+            Ok(None) => (Tenants::new(), None),
+            Ok(Some(Kept::Tenants { tenants })) => (tenants, None),
+            Ok(Some(Kept::Namespaces(namespaces))) => {
+                (Tenants::from([(TENANT_DEFAULT.to_owned(), namespaces)]), None)
+            }
             Err(error @ DurableError::Io { .. }) => return Err(error.into()),
-            Err(damage) => (Namespaces::new(), Some(damage)),
+            Err(damage) => (Tenants::new(), Some(damage)),
         };
-        Ok((ApiRules { file, namespaces: Mutex::new(namespaces) }, damage))
+        Ok((ApiRules { file, tenants: Mutex::new(tenants) }, damage))
     }
 
     /// All groups that can still be read, and the faults of those that cannot (a newer version
@@ -37,10 +60,14 @@ impl ApiRules {
     pub fn groups(&self, defaults: GroupDefaults) -> (Vec<Group>, Vec<AlertError>) {
         let mut groups = Vec::new();
         let mut faults = Vec::new();
-        for (namespace, texts) in self.namespaces.lock().iter() {
+        let tenants = self.tenants.lock();
+        let namespaces = tenants
+            .iter()
+            .flat_map(|(tenant, all)| all.iter().map(move |(name, texts)| (tenant, name, texts)));
+        for (tenant, namespace, texts) in namespaces {
             for text in texts.values() {
                 match load_group(namespace, text, defaults) {
-                    Ok(group) => groups.push(group),
+                    Ok(group) => groups.push(group.owned_by(tenant)),
                     Err(fault) => faults.push(fault),
                 }
             }
@@ -51,6 +78,7 @@ impl ApiRules {
     /// Adds or replaces one group.
     pub fn put(
         &self,
+        tenant: &str,
         namespace: &str,
         text: &str,
         defaults: GroupDefaults,
@@ -61,8 +89,10 @@ impl ApiRules {
             return Err(AlertError::Namespace(namespace.to_owned()));
         }
         let group = load_group(namespace, text, defaults)?;
-        self.change(|namespaces| {
-            let count: usize = namespaces.values().map(BTreeMap::len).sum();
+        self.change(|tenants| {
+            let count: usize =
+                tenants.values().flat_map(|all| all.values()).map(BTreeMap::len).sum();
+            let namespaces = tenants.entry(tenant.to_owned()).or_default();
             let groups = namespaces.entry(namespace.to_owned()).or_default();
             if !groups.contains_key(&group.name) && count >= RULE_API_GROUPS_MAX {
                 return Err(AlertError::TooMany { groups: RULE_API_GROUPS_MAX });
@@ -72,8 +102,14 @@ impl ApiRules {
         })
     }
 
-    pub fn delete_group(&self, namespace: &str, name: &str) -> Result<(), AlertError> {
-        self.change(|namespaces| {
+    pub fn delete_group(
+        &self,
+        tenant: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), AlertError> {
+        self.change(|tenants| {
+            let namespaces = tenants.get_mut(tenant).ok_or(AlertError::NotFound)?;
             let groups = namespaces.get_mut(namespace).ok_or(AlertError::NotFound)?;
             groups.remove(name).ok_or(AlertError::NotFound)?;
             if groups.is_empty() {
@@ -83,21 +119,23 @@ impl ApiRules {
         })
     }
 
-    pub fn delete_namespace(&self, namespace: &str) -> Result<(), AlertError> {
-        self.change(|namespaces| {
+    pub fn delete_namespace(&self, tenant: &str, namespace: &str) -> Result<(), AlertError> {
+        self.change(|tenants| {
+            let namespaces = tenants.get_mut(tenant).ok_or(AlertError::NotFound)?;
             namespaces.remove(namespace).map(|_| ()).ok_or(AlertError::NotFound)
         })
     }
 
     fn change(
         &self,
-        edit: impl FnOnce(&mut Namespaces) -> Result<(), AlertError>,
+        edit: impl FnOnce(&mut Tenants) -> Result<(), AlertError>,
     ) -> Result<(), AlertError> {
-        let mut namespaces = self.namespaces.lock();
-        let mut edited = namespaces.clone();
+        let mut tenants = self.tenants.lock();
+        let mut edited = tenants.clone();
         edit(&mut edited)?;
-        self.file.save(&edited)?;
-        *namespaces = edited;
+        edited.retain(|_, namespaces| !namespaces.is_empty());
+        self.file.save(&Saved { tenants: &edited })?;
+        *tenants = edited;
         Ok(())
     }
 }

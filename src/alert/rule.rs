@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::expr::Look;
 use super::text::RuleText;
+use crate::model::TENANT_DEFAULT;
 use crate::query::syntax::ast::MetricExpr;
 
 /// Where a group comes from. Only groups made through the API can be changed through it.
@@ -23,6 +24,8 @@ pub enum Origin {
 #[derive(Debug, Clone)]
 pub struct Group {
     pub origin: Origin,
+    /// Whose lines are looked at, and who may see and change the group.
+    pub tenant: Arc<str>,
     /// The file's name, or the namespace given through the API.
     pub namespace: String,
     pub name: String,
@@ -44,12 +47,33 @@ pub struct Group {
 impl Group {
     /// Names the group for schedules and listings.
     pub fn key(&self) -> GroupKey {
-        GroupKey { namespace: self.namespace.clone(), name: self.name.clone() }
+        GroupKey {
+            tenant: Arc::clone(&self.tenant),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// The same group for another tenant. Its alerts and recorded series say whose they are, so
+    /// that those of two tenants are never taken for one, whatever labels their rules give.
+    pub fn owned_by(mut self, tenant: &str) -> Group {
+        self.tenant = Arc::from(tenant);
+        if tenant != TENANT_DEFAULT {
+            for rule in &mut self.rules {
+                rule.labels.retain(|(name, _)| name != TENANT_LABEL);
+                rule.labels.push((TENANT_LABEL.to_owned(), RuleText::plain(tenant)));
+            }
+        }
+        self
     }
 }
 
+/// Names the tenant on alerts and recorded series.
+pub const TENANT_LABEL: &str = "tenant";
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupKey {
+    pub tenant: Arc<str>,
     pub namespace: String,
     pub name: String,
 }
@@ -104,11 +128,22 @@ impl RuleSet {
     /// Orders the groups and names their rules.
     pub fn new(mut groups: Vec<Group>) -> Self {
         groups.sort_by(|a, b| {
-            (a.origin, &a.namespace, &a.name).cmp(&(b.origin, &b.namespace, &b.name))
+            let place = |group: &Group| {
+                (group.origin, group.tenant.clone(), group.namespace.clone(), group.name.clone())
+            };
+            place(a).cmp(&place(b))
         });
         let mut ranks: HashMap<u64, usize> = HashMap::new();
-        for rule in groups.iter_mut().flat_map(|group| &mut group.rules) {
+        let with_tenant = groups.iter_mut().flat_map(|group| {
+            let tenant = group.tenant.clone();
+            group.rules.iter_mut().map(move |rule| (tenant.clone(), rule))
+        });
+        for (tenant, rule) in with_tenant {
             let mut bytes = Vec::with_capacity(64);
+            if *tenant != *TENANT_DEFAULT {
+                bytes.extend_from_slice(tenant.as_bytes());
+                bytes.push(0xfd);
+            }
             bytes.push(u8::from(rule.is_alert()));
             bytes.extend_from_slice(rule.name.as_bytes());
             for (name, value) in &rule.labels {

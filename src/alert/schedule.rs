@@ -144,7 +144,11 @@ mod tests {
 
     #[test]
     fn slots_are_spread_and_stable() {
-        let key = |name: &str| GroupKey { namespace: "f".to_owned(), name: name.to_owned() };
+        let key = |name: &str| GroupKey {
+            tenant: "t".into(),
+            namespace: "f".to_owned(),
+            name: name.to_owned(),
+        };
         let (a, b) = (Slots::new(&key("a"), 60 * SECOND), Slots::new(&key("b"), 60 * SECOND));
         assert_eq!(a, Slots::new(&key("a"), 60 * SECOND));
         assert_ne!(a.phase_ns, b.phase_ns);

@@ -25,6 +25,11 @@ impl RuleText {
         Ok(RuleText { source: source.to_owned(), template })
     }
 
+    /// Text that is no template, whatever it holds.
+    pub fn plain(text: &str) -> RuleText {
+        RuleText { source: text.to_owned(), template: None }
+    }
+
     pub fn source(&self) -> &str {
         &self.source
     }

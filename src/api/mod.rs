@@ -153,13 +153,23 @@ pub trait Control: Send + Sync {
     /// the proof: whoever asks must be able to write there.
     fn backup(&self, folder: PathBuf, proof: String) -> BoxFuture<'_, Result<Value, String>>;
     /// Rules and alerts as Prometheus shows them.
-    fn rules(&self) -> serde_json::Value;
-    fn alerts(&self) -> serde_json::Value;
+    fn rules(&self, tenant: &str) -> serde_json::Value;
+    fn alerts(&self, tenant: &str) -> serde_json::Value;
     /// Rule groups as YAML by namespace; `None` as group means all of them.
-    fn rule_groups(&self, namespace: Option<&str>, group: Option<&str>) -> Option<String>;
-    fn put_rule_group(&self, namespace: &str, yaml: &str) -> Result<(), String>;
+    fn rule_groups(
+        &self,
+        tenant: &str,
+        namespace: Option<&str>,
+        group: Option<&str>,
+    ) -> Option<String>;
+    fn put_rule_group(&self, tenant: &str, namespace: &str, yaml: &str) -> Result<(), String>;
     /// Whether there was such a group.
-    fn delete_rule_group(&self, namespace: &str, group: Option<&str>) -> Result<bool, String>;
+    fn delete_rule_group(
+        &self,
+        tenant: &str,
+        namespace: &str,
+        group: Option<&str>,
+    ) -> Result<bool, String>;
 }
 
 /// Everything a request may need.

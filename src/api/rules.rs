@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use super::access::Tenant;
 use super::error::ApiError;
 use super::params::Params;
 use super::{Api, language};
@@ -27,36 +28,47 @@ fn accepted() -> Response {
     (StatusCode::ACCEPTED, Json(body)).into_response()
 }
 
-pub async fn list_all(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    yaml(api.control.rule_groups(None, None), NO_GROUPS)
+pub async fn list_all(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+) -> Result<Response, ApiError> {
+    yaml(api.control.rule_groups(&tenant, None, None), NO_GROUPS)
 }
 
 pub async fn list(
     State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
     Path(namespace): Path<String>,
 ) -> Result<Response, ApiError> {
-    yaml(api.control.rule_groups(Some(&namespace), None), NO_GROUPS)
+    yaml(api.control.rule_groups(&tenant, Some(&namespace), None), NO_GROUPS)
 }
 
 pub async fn show(
     State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
     Path((namespace, group)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    yaml(api.control.rule_groups(Some(&namespace), Some(&group)), NO_GROUP)
+    yaml(api.control.rule_groups(&tenant, Some(&namespace), Some(&group)), NO_GROUP)
 }
 
 pub async fn put(
     State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
     Path(namespace): Path<String>,
     body: String,
 ) -> Result<Response, ApiError> {
-    language::aside(|| api.control.put_rule_group(&namespace, &body))
+    language::aside(|| api.control.put_rule_group(&tenant, &namespace, &body))
         .map_err(ApiError::bad_request)?;
     Ok(accepted())
 }
 
-fn delete(api: &Api, namespace: &str, group: Option<&str>) -> Result<Response, ApiError> {
-    match language::aside(|| api.control.delete_rule_group(namespace, group)) {
+fn delete(
+    api: &Api,
+    tenant: &str,
+    namespace: &str,
+    group: Option<&str>,
+) -> Result<Response, ApiError> {
+    match language::aside(|| api.control.delete_rule_group(tenant, namespace, group)) {
         Ok(true) => Ok(accepted()),
         Ok(false) if group.is_none() => Err(ApiError::not_found(NO_NAMESPACE)),
         Ok(false) => Err(ApiError::not_found(NO_GROUP)),
@@ -66,16 +78,18 @@ fn delete(api: &Api, namespace: &str, group: Option<&str>) -> Result<Response, A
 
 pub async fn delete_namespace(
     State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
     Path(namespace): Path<String>,
 ) -> Result<Response, ApiError> {
-    delete(&api, &namespace, None)
+    delete(&api, &tenant, &namespace, None)
 }
 
 pub async fn delete_group(
     State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
     Path((namespace, group)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    delete(&api, &namespace, Some(&group))
+    delete(&api, &tenant, &namespace, Some(&group))
 }
 
 fn envelope(data: &Value) -> Json<Value> {
@@ -125,15 +139,19 @@ fn filter_groups(data: &mut Value, params: &Params) -> Result<(), ApiError> {
 
 pub async fn prometheus_rules(
     State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
-    let mut data = api.control.rules();
+    let mut data = api.control.rules(&tenant);
     filter_groups(&mut data, &params)?;
     Ok(envelope(&data))
 }
 
-pub async fn prometheus_alerts(State(api): State<Arc<Api>>) -> Json<Value> {
-    envelope(&api.control.alerts())
+pub async fn prometheus_alerts(
+    State(api): State<Arc<Api>>,
+    Extension(Tenant(tenant)): Extension<Tenant>,
+) -> Json<Value> {
+    envelope(&api.control.alerts(&tenant))
 }
 
 /// What to do about an alert of a shipped rule; notifications link here.

@@ -203,29 +203,40 @@ impl Control for Desk {
         })
     }
 
-    fn rules(&self) -> Value {
-        serde_json::to_value(self.0.ruler.list_rules()).unwrap_or_default()
+    fn rules(&self, tenant: &str) -> Value {
+        serde_json::to_value(self.0.ruler.list_rules(tenant)).unwrap_or_default()
     }
 
-    fn alerts(&self) -> Value {
-        serde_json::to_value(self.0.ruler.list_alerts()).unwrap_or_default()
+    fn alerts(&self, tenant: &str) -> Value {
+        serde_json::to_value(self.0.ruler.list_alerts(tenant)).unwrap_or_default()
     }
 
-    fn rule_groups(&self, namespace: Option<&str>, group: Option<&str>) -> Option<String> {
+    fn rule_groups(
+        &self,
+        tenant: &str,
+        namespace: Option<&str>,
+        group: Option<&str>,
+    ) -> Option<String> {
+        let ruler = &self.0.ruler;
         match (namespace, group) {
-            (Some(namespace), Some(group)) => self.0.ruler.group_yaml(namespace, group).ok(),
-            _ => self.0.ruler.groups_yaml(namespace).ok(),
+            (Some(namespace), Some(group)) => ruler.group_yaml(tenant, namespace, group).ok(),
+            _ => ruler.groups_yaml(tenant, namespace).ok(),
         }
     }
 
-    fn put_rule_group(&self, namespace: &str, yaml: &str) -> Result<(), String> {
-        self.0.ruler.put_group(namespace, yaml).map_err(|error| error.to_string())
+    fn put_rule_group(&self, tenant: &str, namespace: &str, yaml: &str) -> Result<(), String> {
+        self.0.ruler.put_group(tenant, namespace, yaml).map_err(|error| error.to_string())
     }
 
-    fn delete_rule_group(&self, namespace: &str, group: Option<&str>) -> Result<bool, String> {
+    fn delete_rule_group(
+        &self,
+        tenant: &str,
+        namespace: &str,
+        group: Option<&str>,
+    ) -> Result<bool, String> {
         let outcome = match group {
-            Some(group) => self.0.ruler.delete_group(namespace, group),
-            None => self.0.ruler.delete_namespace(namespace),
+            Some(group) => self.0.ruler.delete_group(tenant, namespace, group),
+            None => self.0.ruler.delete_namespace(tenant, namespace),
         };
         match outcome {
             Ok(()) => Ok(true),

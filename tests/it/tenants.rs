@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, http, now_ns};
+use crate::support::{Server, http, now_ns, wait_for};
 
 const CONFIG: &str = "\
 server: {multi_tenant: true}
@@ -135,4 +135,67 @@ fn the_tenant_is_a_label_like_others() {
     // Of one tenant alone there is no such label.
     let (_, found) = ask(&server, "b", "/loki/api/v1/query", &[("query", counted)]);
     assert_eq!(found["data"]["result"][0]["metric"], json!({}));
+}
+
+/// Rules look at the lines of the tenant who made them, and only he sees and changes them.
+#[test]
+fn rules_belong_to_tenants() {
+    const GROUP: &str = "\
+name: g
+interval: 1s
+rules:
+    - alert: Lines
+      expr: sum(count_over_time({app=\"x\"}[1h])) > 0
+      labels: {tenant: b}
+    - record: x:lines
+      expr: sum(count_over_time({app=\"x\"}[1h]))
+";
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(CONFIG, &folder.path().join("data"));
+    let rules = |method: &str, tenant: &str, path: &str, body: &str| {
+        let url = format!("{}/loki/api/v1/rules{path}", server.url);
+        http(method, &url, &[("X-Scope-OrgID", tenant)], body.as_bytes())
+    };
+    assert_eq!(rules("POST", "", "/ns", GROUP).0, 401);
+    assert_eq!(rules("POST", "a|b", "/ns", GROUP).0, 400);
+    for tenant in ["a", "b"] {
+        assert_eq!(rules("POST", tenant, "/ns", GROUP).0, 202);
+    }
+    assert_eq!(push(&server, "a", &json!({"app": "x"}), "of a").0, 204);
+    let alerts = |tenant: &str| {
+        let (status, found) = ask(&server, tenant, "/prometheus/api/v1/alerts", &[]);
+        assert_eq!(status, 200, "{found}");
+        found["data"]["alerts"].as_array().unwrap().clone()
+    };
+    wait_for("the alert of a fires", || {
+        alerts("a").first().filter(|alert| alert["state"] == "firing").map(|_| ())
+    });
+    assert_eq!(alerts("a")[0]["labels"], json!({"alertname": "Lines", "tenant": "a"}));
+    let recorded = || {
+        let (_, metrics) = http("GET", &format!("{}/metrics", server.url), &[], b"");
+        metrics.lines().find(|line| line.starts_with("x:lines{tenant=\"a\"} 1")).map(|_| ())
+    };
+    wait_for("the series of a is recorded", recorded);
+    let group = |tenant: &str| {
+        let (_, found) = ask(&server, tenant, "/prometheus/api/v1/rules", &[]);
+        found["data"]["groups"].as_array().unwrap().clone()
+    };
+    wait_for("the rule of b is evaluated", || {
+        (group("b")[0]["rules"][0]["health"] == "ok").then_some(())
+    });
+    assert_eq!(alerts("b"), Vec::<Value>::new());
+    // What was written is told back, not the name that was added.
+    let (_, told) = rules("GET", "a", "/ns/g", "");
+    assert!(told.contains("\"tenant\": \"b\""), "{told}");
+    for (method, tenant, path, status) in [
+        ("GET", "c", "", 404),
+        ("DELETE", "c", "/ns/g", 404),
+        ("DELETE", "c", "/ns", 404),
+        ("DELETE", "b", "/ns/g", 202),
+        ("GET", "b", "/ns", 404),
+        ("GET", "a", "/ns/g", 200),
+    ] {
+        assert_eq!(rules(method, tenant, path, "").0, status, "{method} {tenant} {path}");
+    }
+    assert_eq!((group("a").len(), group("b").len()), (1, 0));
 }

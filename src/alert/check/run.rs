@@ -161,7 +161,7 @@ fn play(
         let now_ns = START_NS.saturating_add(slot_ns);
         let judged = judge(
             (group, rule),
-            (evaluate, TENANT_DEFAULT),
+            evaluate,
             &Surroundings::default(),
             &state,
             (now_ns, Timestamp(now_ns)),

@@ -9,11 +9,11 @@ use super::{GroupHealth, Inner, RuleHealth};
 use crate::alert::judge::judge;
 use crate::alert::listing::Health;
 use crate::alert::recorded::RecordedRule;
-use crate::alert::rule::{Group, GroupKey, Rule, RuleKind};
+use crate::alert::rule::{Group, GroupKey, Rule, RuleKind, TENANT_LABEL};
 use crate::alert::schedule::{Plan, plan};
 use crate::alert::state::{ActiveAlert, Observation, RuleState, Seen, Step, Timing, step};
 use crate::alert::text::{data, render_labels};
-use crate::model::{Alert, Labels, Timestamp};
+use crate::model::{Alert, Labels, TENANT_DEFAULT, Timestamp};
 
 /// Takes alerts as soon as they are known, in order.
 pub(super) type Emit<'a> = &'a mut dyn FnMut(Vec<Alert>);
@@ -24,6 +24,11 @@ const FAILING_HOLD_NS: i64 = 60 * 1_000_000_000;
 /// Alerts about rules themselves are kept under the rule's id and one of these.
 const LIMIT: &str = "#limit";
 const FAILING: &str = "#failing";
+
+/// The id of the rule that alerts are kept for.
+pub(super) fn owner(id: &str) -> &str {
+    id.split('#').next().unwrap_or(id)
+}
 
 /// The moment a rule is evaluated for, and whether it is the present.
 #[derive(Debug, Clone, Copy)]
@@ -131,13 +136,8 @@ impl Inner {
         let slot_ns = slot.at_ns;
         let before = self.memory.get(rule.id.as_str()).unwrap_or_default();
         let before = self.tell_unsent(rule.id.as_str(), before, slot_ns, emit);
-        let judged = judge(
-            (group, rule),
-            (self.evaluate.as_ref(), &self.options.tenant),
-            &self.around,
-            &before,
-            (slot_ns, at),
-        );
+        let judged =
+            judge((group, rule), self.evaluate.as_ref(), &self.around, &before, (slot_ns, at));
         if let Some(error) = judged.error {
             return Err(error);
         }
@@ -145,7 +145,7 @@ impl Inner {
         let mut state = judged.step.state;
         state.last_slot_ns = Some(slot_ns);
         state.query.clone_from(&rule.query);
-        self.show(rule, &mut state, (slot_ns, self.resend_ns(slot)), at);
+        self.show((group, rule), &mut state, (slot_ns, self.resend_ns(slot)), at);
         self.hand_on(rule.id.as_str(), state, lasting, slot, emit);
         let over = (judged.cut > 0).then(|| {
             format!(
@@ -232,14 +232,19 @@ impl Inner {
             LIMIT => ("RuleLimitExceeded", "warning", 0),
             _ => ("RuleEvalFailing", "critical", FAILING_HOLD_NS),
         };
+        let owner = (*group.tenant != *TENANT_DEFAULT).then_some((TENANT_LABEL, &*group.tenant));
         let observations = trouble.map(|trouble| Observation {
-            labels: Labels::from_pairs([
-                ("alertname", alertname),
-                ("severity", severity),
-                ("category", "self"),
-                ("rule", &rule.name),
-                ("rule_group", &group.name),
-            ]),
+            labels: Labels::from_pairs(
+                [
+                    ("alertname", alertname),
+                    ("severity", severity),
+                    ("category", "self"),
+                    ("rule", &rule.name),
+                    ("rule_group", &group.name),
+                ]
+                .into_iter()
+                .chain(owner),
+            ),
             series: Labels::default(),
             annotations: Labels::from_pairs([
                 ("summary", format!("{alertname}: rule {} of {}", rule.name, group.name)),
@@ -259,8 +264,7 @@ impl Inner {
         let rules = self.rules.load_full();
         let ids: BTreeSet<&str> = rules.rules().map(|(_, rule)| rule.id.as_str()).collect();
         for (id, before) in self.memory.all() {
-            let owner = id.split('#').next().unwrap_or(&id);
-            if ids.contains(owner) {
+            if ids.contains(owner(&id)) {
                 continue;
             }
             let seen = Seen::Samples(Vec::new());
@@ -282,7 +286,7 @@ impl Inner {
     }
 
     fn run_record(&self, group: &Group, rule: &Rule, at: Timestamp) -> Result<(), String> {
-        let samples = self.evaluate.instant(&self.options.tenant, &rule.expr, at)?;
+        let samples = self.evaluate.instant(&group.tenant, &rule.expr, at)?;
         if samples.len() > group.limit {
             return Err(format!(
                 "{} series are over the limit of {}; nothing was recorded",

@@ -1,7 +1,9 @@
 //! Rules and alerts as the API lists them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::evaluation::owner;
 use super::{Inner, RuleHealth, Ruler};
 use crate::alert::listing::{
     AlertListing, Alerts, GroupListing, RuleGroups, RuleListing, RuleType, StateName, format_value,
@@ -12,9 +14,10 @@ use crate::model::{Labels, Timestamp};
 
 impl Ruler {
     /// For `/prometheus/api/v1/rules`.
-    pub fn list_rules(&self) -> RuleGroups {
+    pub fn list_rules(&self, tenant: &str) -> RuleGroups {
         let rules = self.rules();
-        let groups = rules.groups.iter().map(|group| {
+        let own = rules.groups.iter().filter(|group| &*group.tenant == tenant);
+        let groups = own.map(|group| {
             let rules = group.rules.iter().map(|rule| self.0.list_rule(rule)).collect();
             self.0.list_group(group, rules)
         });
@@ -22,9 +25,19 @@ impl Ruler {
     }
 
     /// For `/prometheus/api/v1/alerts`: what is pending or firing.
-    pub fn list_alerts(&self) -> Alerts {
+    pub fn list_alerts(&self, tenant: &str) -> Alerts {
+        let rules = self.rules();
+        let own: HashSet<&str> = rules
+            .rules()
+            .filter(|(group, _)| &*group.tenant == tenant)
+            .map(|(_, rule)| rule.id.as_str())
+            .collect();
         let states = self.0.memory.all();
-        let alerts = states.values().flat_map(|state| list_active(state)).collect();
+        let alerts = states
+            .iter()
+            .filter(|(id, _)| own.contains(owner(id)))
+            .flat_map(|(_, state)| list_active(state))
+            .collect();
         Alerts { alerts }
     }
 }

@@ -28,12 +28,11 @@ use super::text::Surroundings;
 use super::yaml;
 use crate::clock::SharedClock;
 use crate::metrics::{Counters, Gauges, Histograms, Metrics};
-use crate::model::{Labels, TENANT_DEFAULT};
+use crate::model::Labels;
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
 pub struct RulerOptions {
-    pub tenant: String,
     /// State of alerts is kept in `alerts/state.json` under it, rules made through the API in
     /// `rules/api.json`.
     pub data_dir: PathBuf,
@@ -51,7 +50,6 @@ pub struct RulerOptions {
 impl RulerOptions {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         RulerOptions {
-            tenant: TENANT_DEFAULT.to_owned(),
             data_dir: data_dir.into(),
             external_url: String::new(),
             external_labels: Labels::default(),
@@ -216,41 +214,48 @@ impl Ruler {
     }
 
     /// Adds or replaces a group of the API (the body of Loki's `POST /rules/{namespace}`).
-    pub fn put_group(&self, namespace: &str, yaml: &str) -> Result<(), AlertError> {
-        self.refuse_files(namespace)?;
-        self.0.from_api.put(namespace, yaml, self.0.options.defaults)?;
+    pub fn put_group(&self, tenant: &str, namespace: &str, yaml: &str) -> Result<(), AlertError> {
+        self.refuse_files(tenant, namespace)?;
+        self.0.from_api.put(tenant, namespace, yaml, self.0.options.defaults)?;
         self.rebuild();
         Ok(())
     }
 
-    pub fn delete_group(&self, namespace: &str, name: &str) -> Result<(), AlertError> {
-        self.refuse_files(namespace)?;
-        self.0.from_api.delete_group(namespace, name)?;
+    pub fn delete_group(
+        &self,
+        tenant: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), AlertError> {
+        self.refuse_files(tenant, namespace)?;
+        self.0.from_api.delete_group(tenant, namespace, name)?;
         self.rebuild();
         Ok(())
     }
 
-    pub fn delete_namespace(&self, namespace: &str) -> Result<(), AlertError> {
-        self.refuse_files(namespace)?;
-        self.0.from_api.delete_namespace(namespace)?;
+    pub fn delete_namespace(&self, tenant: &str, namespace: &str) -> Result<(), AlertError> {
+        self.refuse_files(tenant, namespace)?;
+        self.0.from_api.delete_namespace(tenant, namespace)?;
         self.rebuild();
         Ok(())
     }
 
-    fn refuse_files(&self, namespace: &str) -> Result<(), AlertError> {
-        let taken = self.0.from_files.lock().iter().any(|group| group.namespace == namespace);
+    fn refuse_files(&self, tenant: &str, namespace: &str) -> Result<(), AlertError> {
+        let is_it = |group: &Group| &*group.tenant == tenant && group.namespace == namespace;
+        let taken = self.0.from_files.lock().iter().any(is_it);
         if taken {
             return Err(AlertError::ReadOnly { namespace: namespace.to_owned() });
         }
         Ok(())
     }
 
-    /// All groups as YAML: a map of namespaces, or of the one that is named.
-    pub fn groups_yaml(&self, namespace: Option<&str>) -> Result<String, AlertError> {
+    /// All groups of a tenant as YAML: a map of namespaces, or of the one that is named.
+    pub fn groups_yaml(&self, tenant: &str, namespace: Option<&str>) -> Result<String, AlertError> {
         let mut groups: Vec<Arc<Group>> = self
             .rules()
             .groups
             .iter()
+            .filter(|group| &*group.tenant == tenant)
             .filter(|group| namespace.is_none_or(|namespace| group.namespace == namespace))
             .cloned()
             .collect();
@@ -261,10 +266,16 @@ impl Ruler {
         Ok(yaml::write_namespaces(&groups))
     }
 
-    pub fn group_yaml(&self, namespace: &str, name: &str) -> Result<String, AlertError> {
+    pub fn group_yaml(
+        &self,
+        tenant: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<String, AlertError> {
         let rules = self.rules();
-        let found =
-            rules.groups.iter().find(|group| group.namespace == namespace && group.name == name);
+        let found = rules.groups.iter().find(|group| {
+            &*group.tenant == tenant && group.namespace == namespace && group.name == name
+        });
         found.map(|group| yaml::write_group(group)).ok_or(AlertError::NotFound)
     }
 

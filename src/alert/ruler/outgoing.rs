@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Inner;
-use crate::alert::rule::Rule;
+use crate::alert::rule::{Group, Rule};
 use crate::alert::state::{ActiveAlert, Phase, RuleState, Shown};
 use crate::alert::text::cut;
 use crate::limits::{ALERT_SAMPLE_BYTES_MAX, ALERT_SAMPLE_LINES_MAX, RULE_EVIDENCE_MAX};
@@ -13,7 +13,7 @@ impl Inner {
     /// Looks up the lines behind the alerts that are about to be told.
     pub(super) fn show(
         &self,
-        rule: &Rule,
+        (group, rule): (&Group, &Rule),
         state: &mut RuleState,
         (now_ns, resend_ns): (i64, i64),
         at: Timestamp,
@@ -42,8 +42,7 @@ impl Inner {
             }
             budget -= 1;
             let log = evidence.narrowed(&alert.series);
-            let found =
-                self.evaluate.evidence(&self.options.tenant, &log, range, ALERT_SAMPLE_LINES_MAX);
+            let found = self.evaluate.evidence(&group.tenant, &log, range, ALERT_SAMPLE_LINES_MAX);
             match found {
                 Ok(found) => {
                     let mut samples = found.lines;

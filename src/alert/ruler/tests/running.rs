@@ -8,7 +8,7 @@ use super::script::{INTERVAL, SECOND, Script, group, open, record, rule, shown, 
 use crate::alert::listing::{Health, StateName};
 use crate::alert::rule::Rule;
 use crate::clock::SimClock;
-use crate::model::{Alert, MatchOp};
+use crate::model::{Alert, MatchOp, TENANT_DEFAULT};
 
 #[test]
 fn a_failing_query_freezes_alerts_and_is_told_after_a_minute() {
@@ -23,7 +23,7 @@ fn a_failing_query_freezes_alerts_and_is_told_after_a_minute() {
     for at in (20..80).step_by(10) {
         assert_eq!(tick(&ruler, &clock, at), []);
     }
-    let listed = &ruler.list_rules().groups[0].rules[0];
+    let listed = &ruler.list_rules(TENANT_DEFAULT).groups[0].rules[0];
     assert_eq!((listed.health, listed.last_error.as_str()), (Health::Err, "timeout"));
     assert_eq!(listed.state, Some(StateName::Firing));
     let told = tick(&ruler, &clock, 80);
@@ -94,7 +94,7 @@ fn series_that_collapse_are_an_error() {
     bad.labels.push(("service_name".to_owned(), fixed));
     let (ruler, _) = open(folder.path(), vec![group("g", vec![bad])], &script, &clock);
     assert_eq!(tick(&ruler, &clock, 10), []);
-    let error = &ruler.list_rules().groups[0].rules[0].last_error;
+    let error = &ruler.list_rules(TENANT_DEFAULT).groups[0].rules[0].last_error;
     assert!(error.starts_with("two series have the labels"), "{error}");
 }
 
@@ -108,7 +108,7 @@ fn absence_waits_for_history() {
     let groups = || vec![group("g", vec![absent.clone()])];
     let (ruler, _) = open(folder.path(), groups(), &script, &clock);
     assert_eq!(tick(&ruler, &clock, 1010), []);
-    assert_eq!(ruler.list_rules().groups[0].rules[0].health, Health::Unknown);
+    assert_eq!(ruler.list_rules(TENANT_DEFAULT).groups[0].rules[0].health, Health::Unknown);
     drop(ruler);
     let (ruler, _) = open(folder.path(), groups(), &script, &clock);
     assert_eq!(tick(&ruler, &clock, 1050), []);
@@ -142,7 +142,7 @@ fn lists_as_prometheus_does() {
     let rules = vec![rule("Bad", 60 * SECOND, 120 * SECOND), record("r")];
     let (ruler, _) = open(folder.path(), vec![group("g", rules)], &script, &clock);
     tick(&ruler, &clock, 10);
-    let mut listed = serde_json::to_value(ruler.list_rules()).unwrap();
+    let mut listed = serde_json::to_value(ruler.list_rules(TENANT_DEFAULT)).unwrap();
     let group = &mut listed["groups"][0];
     assert_eq!(group["interval"], 10.0);
     assert_eq!(group["file"], "rules.yaml");
@@ -164,7 +164,7 @@ fn lists_as_prometheus_does() {
         })
     );
     assert_eq!(group["rules"][1]["type"], "recording");
-    assert_eq!(ruler.list_alerts().alerts.len(), 1);
+    assert_eq!(ruler.list_alerts(TENANT_DEFAULT).alerts.len(), 1);
 }
 
 async fn next(alerts: &mut mpsc::Receiver<Vec<Alert>>) -> Vec<String> {

@@ -14,7 +14,7 @@ use crate::alert::ruler::{Ruler, RulerOptions};
 use crate::alert::text::RuleText;
 use crate::clock::SimClock;
 use crate::metrics::Metrics;
-use crate::model::{Alert, Labels, Matcher, SampleLine, TimeRange, Timestamp};
+use crate::model::{Alert, Labels, Matcher, SampleLine, TENANT_DEFAULT, TimeRange, Timestamp};
 use crate::query::syntax::ast::{LogExpr, MetricExpr, MetricKind, RangeAggregation, RangeOp, Span};
 
 pub const SECOND: i64 = 1_000_000_000;
@@ -53,7 +53,7 @@ impl Evaluate for Script {
         expr: &MetricExpr,
         at: Timestamp,
     ) -> Result<Vec<Sample>, String> {
-        assert_eq!(tenant, "fake");
+        assert_eq!(tenant, TENANT_DEFAULT);
         let rule = expr.log_exprs()[0].matchers[0].value.clone();
         let at_secs = at.0.div_euclid(SECOND);
         self.asked.lock().push((rule.clone(), at_secs));
@@ -122,6 +122,7 @@ pub fn record(name: &str) -> Rule {
 pub fn group(name: &str, rules: Vec<Rule>) -> Group {
     Group {
         origin: Origin::File,
+        tenant: TENANT_DEFAULT.into(),
         namespace: "rules.yaml".to_owned(),
         name: name.to_owned(),
         interval_ns: INTERVAL,
