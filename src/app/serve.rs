@@ -299,17 +299,22 @@ async fn serve_http(listener: TcpListener, router: axum::Router, stopping: watch
 /// Merges until there is nothing left that is worth it. A day that cannot be merged now keeps no
 /// other from it.
 fn merge_parts(store: &Store) -> Result<(), StoreError> {
-    let mut failed = None;
+    let (mut failed, mut merged) = (None, false);
     loop {
         match store.compact_once() {
-            Ok(Some(_)) => {}
-            Ok(None) => return failed.map_or(Ok(()), Err),
+            Ok(Some(_)) => merged = true,
+            Ok(None) => break,
             Err(error) => {
                 tracing::error!(%error, "merging parts failed");
                 failed = Some(error);
             }
         }
     }
+    if merged {
+        // What was freed on this thread goes back on this thread alone.
+        allocator::release();
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 fn carry_out_deletes(store: &Store) -> Result<(), StoreError> {
