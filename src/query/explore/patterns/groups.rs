@@ -171,7 +171,6 @@ enum Way<'a> {
         telling: Vec<Telling<'a>>,
         is_message: bool,
     },
-    Lines,
     Nothing,
 }
 
@@ -181,10 +180,6 @@ fn way<'a>(
     shape: &Shape,
     reading: Reading,
 ) -> Result<Way<'a>, ReadError> {
-    let wanted = |hole: usize| match (reading, shape.holes.get(hole)) {
-        (Reading::Logfmt, Some(hole)) => !hole.path.iter().any(|key| is_variable(key)),
-        _ => true,
-    };
     if reading == Reading::Json && shape.format == Format::Json {
         let mut message = None;
         for key in MESSAGE_KEYS {
@@ -198,13 +193,13 @@ fn way<'a>(
         let telling = vec![Telling::of(shaped.column(at, hole)?, false)];
         return Ok(Way::Columns { telling, is_message: true });
     }
-    let as_pairs = reading == Reading::Logfmt;
-    if reading == Reading::Json || (as_pairs && shape.format != Format::Logfmt) {
-        return Ok(Way::Lines);
-    }
+    // Lines that are read in another way than they were shaped differ as texts do.
+    let whole = reading == Reading::Logfmt && shape.format == Format::Logfmt;
     let mut telling = Vec::new();
-    for hole in (0..shape.holes.len()).filter(|hole| wanted(*hole)) {
-        telling.push(Telling::of(shaped.column(at, hole)?, as_pairs));
+    for (place, hole) in shape.holes.iter().enumerate() {
+        if !(whole && hole.path.iter().any(|key| is_variable(key))) {
+            telling.push(Telling::of(shaped.column(at, place)?, whole));
+        }
     }
     Ok(Way::Columns { telling, is_message: false })
 }
@@ -317,10 +312,6 @@ impl Block<'_> {
             *next += 1;
             let (telling, is_message) = match way {
                 Way::Nothing => continue,
-                Way::Lines => {
-                    self.add_shaped_row(shaped, row)?;
-                    continue;
-                }
                 Way::Columns { telling, is_message } => (&telling[..], *is_message),
             };
             let key = telling.iter().fold(0, |key: u64, hole| {

@@ -21,17 +21,22 @@ impl Cell {
     pub fn of(ts: Timestamp, step_ms: i64) -> Cell {
         let sample = floor(ts.0.div_euclid(1_000_000), SAMPLE_MS);
         let at_ms = floor(sample, step_ms);
-        let place = u16::try_from((sample - at_ms) / SAMPLE_MS).unwrap_or(u16::MAX);
+        let place = u16::try_from((sample - first_sample(at_ms)) / SAMPLE_MS).unwrap_or(u16::MAX);
         Cell { at_ms, count: 1, first: place, last: place }
     }
 
     fn first_ms(&self) -> i64 {
-        self.at_ms + i64::from(self.first) * SAMPLE_MS
+        first_sample(self.at_ms) + i64::from(self.first) * SAMPLE_MS
     }
 
     fn last_ms(&self) -> i64 {
-        self.at_ms + i64::from(self.last) * SAMPLE_MS
+        first_sample(self.at_ms) + i64::from(self.last) * SAMPLE_MS
     }
+}
+
+/// The first sample of a step; steps need not be of whole samples.
+fn first_sample(at_ms: i64) -> i64 {
+    floor(at_ms.saturating_add(SAMPLE_MS - 1), SAMPLE_MS)
 }
 
 pub fn floor(at: i64, step: i64) -> i64 {

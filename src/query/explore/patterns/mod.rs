@@ -63,6 +63,12 @@ pub struct DetectedPattern {
     pub samples: Vec<(Timestamp, u64)>,
 }
 
+impl DetectedPattern {
+    pub fn total(&self) -> u64 {
+        self.samples.iter().map(|(_, count)| count).sum()
+    }
+}
+
 /// Loki counts in samples of ten seconds; one that begins in the range is in it.
 fn samples_of(range: TimeRange) -> TimeRange {
     let up = |at_ms: i64| {

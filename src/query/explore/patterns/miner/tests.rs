@@ -117,3 +117,19 @@ fn streams_of_several_formats_are_named() {
     miner.append(mined(0, &text, "info")).unwrap();
     assert_eq!(miner.ambiguous(), Readings::from([(STREAM, Reading::Text)]));
 }
+
+#[test]
+fn hours_begin_with_samples_where_steps_do_not() {
+    let step_ms = 14_000;
+    let mut counts = super::super::lines::Counts::default();
+    for secs in [1_795_292_400, 1_795_295_820, 1_795_296_000, 1_795_296_030] {
+        counts.add(Cell::of(Timestamp::from_secs(secs), step_ms));
+    }
+    let mut steps = Vec::new();
+    counts.each(step_ms, 1000, |at, count| steps.push((at / 1000, count)));
+    let zeros = steps.iter().filter(|(_, count)| *count == 0).count();
+    assert_eq!(steps.len() - zeros, 4);
+    // All between the two of the first hour, and one in the second.
+    assert_eq!(zeros, (1_795_295_810 - 1_795_292_394) / 14 - 1 + 1);
+    assert!(!steps.contains(&(1_795_295_978, 0)));
+}
