@@ -60,8 +60,8 @@ pub const QUERY_MEMORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 pub const QUERY_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Patterns of sealed parts, kept for the next refresh.
 pub const PATTERN_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Kinds of lines of one stream and level that are kept apart before a tree puts them together,
-/// those of all streams, and steps in which they have counts (16 bytes each).
+/// Groups of lines of one stream and level before a tree puts them together (some hundred bytes
+/// each), those of all streams, and the steps in which they have counts (16 bytes each).
 pub const PATTERN_GROUPS_MAX: usize = 4096;
 pub const PATTERN_GROUPS_OF_ALL_MAX: usize = 200_000;
 pub const PATTERN_CELLS_MAX: usize = 10_000_000;

@@ -44,7 +44,7 @@ impl Reading {
     }
 }
 
-/// What an ASCII byte is in a text.
+/// Whether an ASCII byte stands between words of a text. All but the space are tokens themselves.
 pub fn parts_tokens(byte: u8) -> bool {
     byte == b' '
         || byte == b'='
