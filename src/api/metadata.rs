@@ -300,7 +300,6 @@ pub async fn patterns(
     let log = language::log(params.query()?)?;
     let range = params.range(Timestamp(api.clock.now_ns()))?;
     let step_ns = params.check_points(range)?;
-    let range = TimeRange::new(range.start, range.end.saturating_add_ns(1));
     let query = PatternQuery { log, range, step_ns, limit: PATTERNS_MAX };
     let patterns = blocking(&api, tenant, "patterns", move |api, context| {
         api.engine.patterns(&query, context)

@@ -28,7 +28,6 @@ const DIFFERENT: &[(&str, &str)] = &[
         "Loki takes groups out of a map with no order, so that which of equal values it keeps \
          differs from one time to the next; ours are in the order of labels",
     ),
-    ("/loki/api/v1/patterns", "patterns are clustered differently"),
 ];
 
 const OTHER_DATA: &str = "the recorded server held lines of other streams as well";
@@ -276,4 +275,10 @@ fn answers_about_awkward_lines_are_lokis() {
 #[test]
 fn answers_to_generated_queries_are_lokis() {
     check(&["dataset.json", "awkward.json"], "language-expected.json", &[]);
+}
+
+/// Patterns of small sets of lines, each set about one thing that can be got wrong.
+#[test]
+fn patterns_are_lokis() {
+    check(&["patterns.json"], "patterns-expected.json", &[]);
 }

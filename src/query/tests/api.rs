@@ -247,15 +247,48 @@ fn fields_of_lines() {
 
 #[test]
 fn patterns_of_lines() {
-    let Ok(Expr::Log(log)) = syntax::parse("{app=\"api\"} |= \"status\"") else {
-        panic!("no log query");
+    let mut logs = MemoryLogs::default();
+    let mut add = |app: &str, at: i64, line: String| {
+        let ts = Timestamp(at * 1_000_000_000);
+        logs.add(TENANT_DEFAULT, &Labels::from_pairs([("app", app)]), Entry::new(ts, line));
     };
-    let range = TimeRange::new(sec(0), sec(120));
-    let query = PatternQuery { log, range, step_ns: 10_000_000_000, limit: 5 };
-    let found = engine().patterns(&query, &context()).unwrap();
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].samples, [(sec(10), 1), (sec(20), 1)]);
-    assert_eq!(found[0].pattern, r#"{"status":<_>,"took":"<_>","http":{"path":"<_>"}}"#);
+    for at in 0..40 {
+        add("a", 100 + at, format!("parcel {at} went to Bern"));
+        add("b", 100 + at, format!("parcel {at} went to Bern"));
+        add("b", 100 + at, format!("parcel {at} was lost on its way"));
+    }
+    let engine = Engine::new(Arc::new(logs));
+    let found = |query: &str, from: i64, to: i64, step: i64| -> Vec<(String, Vec<(i64, u64)>)> {
+        let Ok(Expr::Log(log)) = syntax::parse(query) else {
+            panic!("no log query");
+        };
+        let range = TimeRange::new(sec(from), sec(to));
+        let query = PatternQuery { log, range, step_ns: step * 1_000_000_000, limit: 5 };
+        let found = engine.patterns(&query, &context()).unwrap();
+        let samples = |found: &DetectedPattern| {
+            found.samples.iter().map(|(at, count)| (at.0 / 1_000_000_000, *count)).collect()
+        };
+        found.iter().map(|found| (found.pattern.clone(), samples(found))).collect()
+    };
+    let bern = "parcel <_> went to Bern".to_owned();
+    let lost = "parcel <_> was lost on its way".to_owned();
+    // Those of several streams are one.
+    assert_eq!(
+        found("{app=~\"a|b\"}", 0, 200, 20),
+        [(bern.clone(), vec![(100, 40), (120, 40)]), (lost.clone(), vec![(100, 20), (120, 20)])]
+    );
+    // Samples of ten seconds that begin in the range are in it as a whole, others not.
+    assert_eq!(
+        found("{app=~\"a|b\"}", 101, 131, 1),
+        [
+            (bern.clone(), vec![(110, 20), (120, 20), (130, 20)]),
+            (lost, vec![(110, 10), (120, 10), (130, 10)])
+        ]
+    );
+    assert_eq!(found("{app=\"a\"}", 101, 130, 10), []);
+    // Behind stages as well.
+    let stages = "{app=~\"a|b\"} |= \"Bern\"";
+    assert_eq!(found(stages, 0, 200, 60), [(bern, vec![(60, 40), (120, 40)])]);
 }
 
 #[test]

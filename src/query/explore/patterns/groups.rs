@@ -1,201 +1,410 @@
 //! Rows that are sure to have the same pattern, put together before any line is built: those of
-//! one shape, with the same message where the shape has one.
+//! one shape that differ in numbers alone. A line is built for the first of them, and for each
+//! that differs in a place where none did before.
 
 use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::miner::{Counts, Miner};
-use super::tokens::{MESSAGE_KEYS, varies};
-use super::{LEVEL, LEVEL_UNKNOWN};
-use crate::store::read::{Column, Format, ReadError, Rows, Shaped, StreamMeta, WHOLE};
+use super::lines::{Cell, Lines};
+use super::miner::{LEVEL, Level, Miner, Source, holds_together};
+use super::tokens::{MESSAGE_KEYS, Reading, Tokens, is_variable, parts_tokens};
+use crate::limits;
+use crate::model::Timestamp;
+use crate::store::read::{
+    Column, Format, HoleKind, ReadError, Rows, Shape, Shaped, StreamMeta, WHOLE,
+};
 
-/// Groups of one piece of a block; rows beyond them are looked at one by one.
-const GROUPS_MAX: usize = 4096;
-
-/// Rows with the same shape and message.
+/// Rows of one shape and level that differ in numbers alone.
 struct Group {
-    first: usize,
-    last: usize,
-    /// By level, by step; few of each, so a list that is searched from its end.
-    counts: Vec<(u16, i64, u64)>,
+    /// Where the first of them has its values.
+    first_place: usize,
+    lines: Lines,
+    /// Holes in which some numbers have been the same in all rows so far.
+    watched: Vec<Watched>,
 }
 
-/// The levels of a piece of a block, each once.
-#[derive(Default)]
-struct Levels(Vec<String>);
-
-impl Levels {
-    fn place(&mut self, level: &str) -> u16 {
-        let at = match self.0.iter().position(|known| known == level) {
-            Some(at) => at,
-            None if self.0.len() < usize::from(u16::MAX) => {
-                self.0.push(level.to_owned());
-                self.0.len() - 1
-            }
-            None => 0,
-        };
-        at as u16
-    }
+struct Watched {
+    hole: usize,
+    /// A bit for each number of the value that was seen to differ.
+    differ: u128,
 }
 
-fn level<'a>(stream: &'a StreamMeta, rows: &'a dyn Rows, row: usize) -> &'a str {
-    if let Some(level) = stream.labels.get(LEVEL) {
-        return level;
-    }
-    let mut metadata = (0..rows.metadata_len(row)).map(|at| rows.metadata(row, at));
-    metadata.find(|(name, _)| *name == LEVEL).map_or(LEVEL_UNKNOWN, |(_, value)| value)
+/// What became of the rows that have the same key.
+enum Kind {
+    Group(Group),
+    /// They differ in so much that each is looked at.
+    Loose,
+    /// Too short, too long, or without a message.
+    Nothing,
 }
 
-/// A column that tells rows of a shape apart.
-enum Telling<'a> {
-    /// What each of a few values says, and for each place which one.
-    Few(Vec<u64>, &'a [u16]),
-    Many {
-        text: &'a str,
-        ends: &'a [u32],
-    },
+/// A hole that tells rows of a shape apart.
+struct Telling<'a> {
+    column: Column<'a>,
+    /// The value is one token, however many spaces it holds.
+    whole: bool,
+    /// Of a dictionary what each value says.
+    keys: Vec<u64>,
 }
 
 impl<'a> Telling<'a> {
-    /// `None` for columns of numbers, and those of which all values say the same.
-    fn of(column: Column<'a>) -> Option<Telling<'a>> {
-        match column {
-            Column::Dictionary { values, codes } => {
-                let keys: Vec<u64> = values.iter().map(|text| words_key(text)).collect();
-                let differ = keys.iter().any(|key| Some(key) != keys.first());
-                differ.then_some(Telling::Few(keys, codes))
+    fn of(column: Column<'a>, whole: bool) -> Telling<'a> {
+        let keys = match column {
+            Column::Dictionary { values, .. } => {
+                values.iter().map(|value| value_key(value, whole)).collect()
             }
-            Column::Texts { text, ends } => Some(Telling::Many { text, ends }),
-            Column::Integers(_) | Column::Decimals { .. } => None,
-        }
+            _ => Vec::new(),
+        };
+        Telling { column, whole, keys }
     }
 
-    fn key(&self, place: usize) -> u64 {
-        match self {
-            Telling::Few(keys, codes) => {
-                let code = codes.get(place).copied().unwrap_or_default();
-                keys.get(usize::from(code)).copied().unwrap_or_default()
+    fn text(&self, place: usize) -> &'a str {
+        match self.column {
+            Column::Dictionary { values, codes } => {
+                let code = codes.get(place).copied().map_or(0, usize::from);
+                values.get(code).copied().unwrap_or_default()
             }
-            Telling::Many { text, ends } => {
+            Column::Texts { text, ends } => {
                 let end = |at: usize| ends.get(at).copied().unwrap_or_default() as usize;
                 let start = place.checked_sub(1).map_or(0, end);
-                text.get(start..end(place)).map_or(0, words_key)
+                text.get(start..end(place)).unwrap_or_default()
+            }
+            Column::Integers(_) | Column::Decimals { .. } => "",
+        }
+    }
+
+    /// What the value says but for its numbers.
+    fn key(&self, place: usize) -> u64 {
+        match self.column {
+            Column::Dictionary { codes, .. } => {
+                let code = codes.get(place).copied().map_or(0, usize::from);
+                self.keys.get(code).copied().unwrap_or_default()
+            }
+            Column::Texts { .. } => value_key(self.text(place), self.whole),
+            Column::Integers(_) | Column::Decimals { .. } => 0,
+        }
+    }
+
+    /// Which of its numbers differ from those at another place, given that the keys are the same.
+    fn difference(&self, a: usize, b: usize) -> u128 {
+        match self.column {
+            Column::Integers(numbers) | Column::Decimals { numbers, .. } => {
+                u128::from(numbers.get(a) != numbers.get(b))
+            }
+            Column::Dictionary { codes, .. } if codes.get(a) == codes.get(b) => 0,
+            _ => {
+                let (a, b) = (self.text(a), self.text(b));
+                if a == b {
+                    return 0;
+                }
+                if self.whole {
+                    return 1;
+                }
+                let pairs = numbers(a).zip(numbers(b)).enumerate();
+                let differ = pairs.filter(|(_, (a, b))| a != b);
+                differ.fold(0, |bits, (at, _)| bits | 1 << at.min(127))
             }
         }
     }
-}
 
-/// The same for messages that differ in words with digits alone.
-fn words_key(text: &str) -> u64 {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    for word in text.split_inclusive(|c: char| !c.is_alphanumeric()) {
-        hash.update(if varies(word) { b"0" } else { word.as_bytes() });
+    /// The bits that `difference` can give.
+    fn all(&self, place: usize) -> u128 {
+        let count = match self.column {
+            Column::Integers(_) | Column::Decimals { .. } => 1,
+            _ if self.whole => usize::from(has_digit(self.text(place))),
+            _ => numbers(self.text(place)).count(),
+        };
+        1_u128.checked_shl(count as u32).map_or(u128::MAX, |bit| bit - 1)
     }
-    hash.digest()
 }
 
-/// The message of a JSON or logfmt line; of a text all that is not a number.
-fn telling<'a>(shaped: &'a dyn Shaped, shape: usize) -> Result<Vec<Telling<'a>>, ReadError> {
-    let mut columns = Vec::new();
-    let Some(found) = shaped.shapes().get(shape) else { return Ok(columns) };
-    for (at, hole) in found.holes.iter().enumerate() {
-        let is_wanted = found.format == Format::Text
-            || matches!(&hole.path[..], [key] if MESSAGE_KEYS.contains(&key.as_str()));
-        if is_wanted {
-            columns.extend(Telling::of(shaped.column(shape, at)?));
+fn has_digit(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// Pieces of a text that are tokens or parts of them, and what stands between.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+        let len = rest.iter().position(|byte| parts_tokens(*byte)).unwrap_or(rest.len()).max(1);
+        let piece = text.get(at..at + len);
+        at += len;
+        piece
+    })
+}
+
+/// Not those with other scripts: there may be punctuation in them.
+fn is_number(piece: &str) -> bool {
+    has_digit(piece) && piece.is_ascii()
+}
+
+fn numbers(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text).filter(|piece| is_number(piece))
+}
+
+/// The same for values that differ in numbers alone.
+fn value_key(text: &str, whole: bool) -> u64 {
+    if whole {
+        return if has_digit(text) { 0 } else { xxh3_64(text.as_bytes()) };
+    }
+    if !has_digit(text) {
+        return xxh3_64(text.as_bytes());
+    }
+    let mut key = 1_u64;
+    for piece in pieces(text) {
+        let own = match piece.as_bytes() {
+            [byte] if !byte.is_ascii_digit() => u64::from(*byte),
+            _ if is_number(piece) => 0,
+            bytes => xxh3_64(bytes),
+        };
+        key = (key.rotate_left(7) ^ own).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    key
+}
+
+/// How rows of a shape are looked at.
+enum Way<'a> {
+    /// The values that tell them apart; the message alone where that is all there is to read.
+    Columns {
+        telling: Vec<Telling<'a>>,
+        is_message: bool,
+    },
+    Nothing,
+}
+
+fn way<'a>(
+    shaped: &'a dyn Shaped,
+    at: usize,
+    shape: &Shape,
+    reading: Reading,
+) -> Result<Way<'a>, ReadError> {
+    if reading == Reading::Json && shape.format == Format::Json {
+        let mut message = None;
+        for key in MESSAGE_KEYS {
+            let first = shape.holes.iter().position(|hole| hole.path == [key]);
+            let text = first.filter(|first| {
+                shape.holes.get(*first).is_some_and(|hole| hole.kind == HoleKind::String)
+            });
+            message = message.or(text);
+        }
+        let Some(hole) = message else { return Ok(Way::Nothing) };
+        let telling = vec![Telling::of(shaped.column(at, hole)?, false)];
+        return Ok(Way::Columns { telling, is_message: true });
+    }
+    // Lines that are read in another way than they were shaped differ as texts do.
+    let whole = reading == Reading::Logfmt && shape.format == Format::Logfmt;
+    let mut telling = Vec::new();
+    for (place, hole) in shape.holes.iter().enumerate() {
+        if !(whole && hole.path.iter().any(|key| is_variable(key))) {
+            telling.push(Telling::of(shaped.column(at, place)?, whole));
         }
     }
-    Ok(columns)
+    Ok(Way::Columns { telling, is_message: false })
+}
+
+/// Reads lines of one stream out of one block.
+struct Block<'a> {
+    stream: &'a StreamMeta,
+    rows: &'a dyn Rows,
+    step_ms: i64,
+    reading: Reading,
+    miner: &'a mut Miner,
+    /// Room for a line, its tokens, and what is made of those.
+    line: String,
+    tokens: Tokens,
+    scratch: Vec<u8>,
 }
 
 /// Counts the rows of one stream out of one block.
 pub fn mine(
     stream: &StreamMeta,
     rows: &dyn Rows,
-    step_ns: i64,
+    step_ms: i64,
     miner: &mut Miner,
 ) -> Result<(), ReadError> {
-    let step = |row: usize| rows.ts(row).0.div_euclid(step_ns).saturating_mul(step_ns);
-    let Some(shaped) = rows.shaped() else {
-        return mine_lines(stream, rows, step, miner);
-    };
-    let mut levels = Levels::default();
-    let mut groups: HashMap<(u16, u64), Group> = HashMap::new();
-    // By shape: what tells its rows apart, and the place of its next row.
-    let mut shapes: HashMap<u16, (Vec<Telling<'_>>, usize)> = HashMap::new();
+    if rows.is_empty() {
+        return Ok(());
+    }
     let mut line = String::new();
-    for (row, &shape) in shaped.shape_ids().iter().enumerate() {
-        let key = if shape == WHOLE {
-            line.clear();
-            shaped.line_into(row, &mut line)?;
-            (WHOLE, xxh3_64(line.as_bytes()))
-        } else {
-            let (columns, place) = match shapes.entry(shape) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => {
-                    let at = usize::from(shape);
-                    new.insert((telling(shaped, at)?, shaped.first_place(at)))
-                }
-            };
-            let key =
-                columns.iter().fold(0, |key: u64, column| key.rotate_left(5) ^ column.key(*place));
-            *place += 1;
-            (shape, key)
-        };
-        let level = levels.place(level(stream, rows, row));
-        let step = step(row);
-        let count = groups.len();
-        let group = match groups.entry(key) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(_) if count >= GROUPS_MAX => {
-                line.clear();
-                shaped.line_into(row, &mut line)?;
-                let level = levels.0.get(usize::from(level)).map_or("", String::as_str);
-                miner.add_line(&line, level, step);
-                continue;
-            }
-            Entry::Vacant(new) => new.insert(Group { first: row, last: row, counts: Vec::new() }),
-        };
-        group.last = row;
-        // Rows come in the order of time.
-        let recent = group.counts.iter_mut().rev().take_while(|(_, at, _)| *at == step);
-        match recent.into_iter().find(|(known, ..)| *known == level) {
-            Some((.., count)) => *count += 1,
-            None => group.counts.push((level, step, 1)),
+    match rows.shaped() {
+        Some(shaped) => shaped.line_into(0, &mut line)?,
+        None => {
+            rows.load_lines()?;
+            line.push_str(rows.line(0));
         }
     }
-    let mut groups: Vec<Group> = groups.into_values().collect();
-    groups.sort_unstable_by_key(|group| group.first);
-    for group in groups {
-        let mut counts = Counts::new();
-        for (level, step, count) in group.counts {
-            let level = levels.0.get(usize::from(level)).cloned().unwrap_or_default();
-            *counts.entry(level).or_default().entry(step).or_default() += count;
-        }
-        line.clear();
-        shaped.line_into(group.first, &mut line)?;
-        miner.add(&line, &counts);
-        if group.last != group.first {
-            // Where these two differ, others do as well.
-            line.clear();
-            shaped.line_into(group.last, &mut line)?;
-            miner.add(&line, &Counts::new());
-        }
+    let reading = miner.reading(stream.id, rows.ts(0), &line);
+    let (tokens, scratch) = (Tokens::default(), Vec::new());
+    let mut block = Block { stream, rows, step_ms, reading, miner, line, tokens, scratch };
+    match rows.shaped() {
+        Some(shaped) => block.mine_shaped(shaped),
+        None => (0..rows.len()).try_for_each(|row| {
+            block.line.clear();
+            block.line.push_str(rows.line(row));
+            block.add_row(row)
+        }),
     }
-    Ok(())
 }
 
-/// The same over rows that have no shapes.
-fn mine_lines(
-    stream: &StreamMeta,
-    rows: &dyn Rows,
-    step: impl Fn(usize) -> i64,
-    miner: &mut Miner,
-) -> Result<(), ReadError> {
-    rows.load_lines()?;
-    for row in 0..rows.len() {
-        miner.add_line(rows.line(row), level(stream, rows, row), step(row));
+impl Block<'_> {
+    fn level(&self, row: usize) -> Level {
+        let mut entries = (0..self.rows.metadata_len(row)).map(|at| self.rows.metadata(row, at));
+        Level::of(entries.find(|(name, _)| *name == LEVEL).map(|(_, value)| value))
     }
-    Ok(())
+
+    fn source(&self, level: Level) -> Source {
+        Source { stream: self.stream.id, reading: self.reading, level }
+    }
+
+    /// The row whose line was built.
+    fn add_row(&mut self, row: usize) -> Result<(), ReadError> {
+        if !self.tokens.read(&self.line, self.reading) {
+            return Ok(());
+        }
+        let (ts, source) = (self.rows.ts(row), self.source(self.level(row)));
+        let cell = Cell::of(ts, self.step_ms);
+        self.miner.add_line(source, &self.tokens, ts, cell, &mut self.scratch)
+    }
+
+    fn add_shaped_row(&mut self, shaped: &dyn Shaped, row: usize) -> Result<(), ReadError> {
+        self.line.clear();
+        shaped.line_into(row, &mut self.line)?;
+        self.add_row(row)
+    }
+
+    /// Reads the tokens of a row; `false` when it belongs to no pattern.
+    fn read(
+        &mut self,
+        shaped: &dyn Shaped,
+        row: usize,
+        message: Option<&str>,
+    ) -> Result<bool, ReadError> {
+        if let Some(message) = message {
+            return Ok(self.tokens.read_text(message));
+        }
+        self.line.clear();
+        shaped.line_into(row, &mut self.line)?;
+        Ok(self.tokens.read(&self.line, self.reading))
+    }
+
+    fn mine_shaped(&mut self, shaped: &dyn Shaped) -> Result<(), ReadError> {
+        let mut kinds: HashMap<(u16, Level, u64), Kind> = HashMap::new();
+        // By shape: how its rows are looked at, and the place of its next row.
+        let mut ways: Vec<Option<(Way<'_>, usize)>> = Vec::new();
+        ways.resize_with(shaped.shapes().len(), || None);
+        let mut clock = Clock { step_ms: self.step_ms, now: None };
+        for (row, &shape) in shaped.shape_ids().iter().enumerate() {
+            let at = usize::from(shape);
+            let known = if shape == WHOLE { None } else { ways.get_mut(at) };
+            let (Some(slot), Some(found)) = (known, shaped.shapes().get(at)) else {
+                self.add_shaped_row(shaped, row)?;
+                continue;
+            };
+            let (way, next) = match slot {
+                Some(way) => way,
+                None => {
+                    slot.insert((way(shaped, at, found, self.reading)?, shaped.first_place(at)))
+                }
+            };
+            let place = *next;
+            *next += 1;
+            let (telling, is_message) = match way {
+                Way::Nothing => continue,
+                Way::Columns { telling, is_message } => (&telling[..], *is_message),
+            };
+            let key = telling.iter().fold(0, |key: u64, hole| {
+                (key.rotate_left(5) ^ hole.key(place)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            });
+            let level = self.level(row);
+            let (ts, count) = (self.rows.ts(row), kinds.len());
+            let message = telling.first().filter(|_| is_message).map(|message| message.text(place));
+            match kinds.get_mut(&(shape, level, key)) {
+                Some(Kind::Group(group)) => {
+                    if group.watch(telling, place) && self.read(shaped, row, message)? {
+                        group.lines.differ |= group.lines.tokens.difference(&self.tokens);
+                    }
+                    group.lines.last = ts;
+                    group.lines.counts.add(clock.cell(ts));
+                }
+                Some(Kind::Loose) => self.add_shaped_row(shaped, row)?,
+                Some(Kind::Nothing) => {}
+                None if count >= limits::PATTERN_GROUPS_MAX => self.add_shaped_row(shaped, row)?,
+                None => {
+                    let kind = if !self.read(shaped, row, message)? {
+                        Kind::Nothing
+                    } else if !holds_together(&self.tokens) {
+                        self.add_shaped_row(shaped, row)?;
+                        Kind::Loose
+                    } else {
+                        let mut lines = Lines::new(&self.tokens, ts);
+                        lines.counts.add(clock.cell(ts));
+                        Kind::Group(Group::new(telling, place, lines))
+                    };
+                    kinds.insert((shape, level, key), kind);
+                }
+            }
+        }
+        let mut groups: Vec<(Level, Lines)> = Vec::new();
+        for ((_, level, _), kind) in kinds {
+            if let Kind::Group(group) = kind {
+                groups.push((level, group.lines));
+            }
+        }
+        groups.sort_unstable_by(|(_, a), (_, b)| (a.first, &a.tokens).cmp(&(b.first, &b.tokens)));
+        for (level, lines) in groups {
+            let source = self.source(level);
+            self.miner.add(source, lines, &mut self.scratch)?;
+        }
+        Ok(())
+    }
 }
+
+impl Group {
+    fn new(telling: &[Telling<'_>], place: usize, lines: Lines) -> Group {
+        let watched = telling.iter().enumerate().filter(|(_, hole)| hole.all(place) != 0);
+        let watched = watched.map(|(hole, _)| Watched { hole, differ: 0 }).collect();
+        Group { first_place: place, lines, watched }
+    }
+
+    /// Whether a row differs from the first in a number that was the same before.
+    fn watch(&mut self, telling: &[Telling<'_>], place: usize) -> bool {
+        let first = self.first_place;
+        let mut is_new = false;
+        self.watched.retain_mut(|watched| {
+            let Some(hole) = telling.get(watched.hole) else { return false };
+            let differ = watched.differ | hole.difference(first, place);
+            if differ == watched.differ {
+                return true;
+            }
+            is_new = true;
+            watched.differ = differ;
+            differ != hole.all(first)
+        });
+        is_new
+    }
+}
+
+/// Cells of times that come in order.
+struct Clock {
+    step_ms: i64,
+    /// From when until when in nanoseconds the cell is the same.
+    now: Option<(i64, i64, Cell)>,
+}
+
+impl Clock {
+    fn cell(&mut self, ts: Timestamp) -> Cell {
+        match self.now {
+            Some((from, until, cell)) if (from..until).contains(&ts.0) => cell,
+            _ => {
+                let cell = Cell::of(ts, self.step_ms);
+                let from = super::lines::floor(ts.0, SAMPLE_NS);
+                self.now = Some((from, from.saturating_add(SAMPLE_NS), cell));
+                cell
+            }
+        }
+    }
+}
+
+const SAMPLE_NS: i64 = super::lines::SAMPLE_MS * 1_000_000;

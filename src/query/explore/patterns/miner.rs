@@ -1,299 +1,295 @@
-//! Lines of one kind put together, with `<_>` where they differ: after Drain (He et al., 2017).
+//! What was found in the lines of many streams, a tree for each stream and level, and the patterns
+//! that this comes to.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::DetectedPattern;
-use super::tokens::{Tokens, varies};
+use super::lines::{Cell, Lines};
+use super::tokens::{Reading, Tokens, has_number};
+use super::tree::{Tree, is_same_kind};
 use crate::limits;
-use crate::model::Timestamp;
+use crate::model::{StreamId, Timestamp};
 use crate::query::run::cache::Weigh;
+use crate::store::read::ReadError;
 
-/// Stands for the parts in which lines of one pattern differ; a `|>` filter reads it.
-const HOLE: &str = "<_>";
-/// Telling words of a line and its template that must agree for the line to belong to it.
-const SIMILARITY_MIN: f64 = 0.5;
-/// Templates with the same skeleton, and skeletons, that are kept apart.
-const TEMPLATES_MAX: usize = 64;
-const SKELETONS_MAX: usize = 4096;
+pub const LEVEL: &str = "detected_level";
+/// Levels that have a tree of their own; lines of all others go into that of the first.
+const LEVELS: [&str; 8] =
+    ["unknown", "debug", "info", "warn", "error", "fatal", "critical", "trace"];
+/// Patterns of fewer lines are not told.
+const PATTERN_LINES_MIN: u64 = 30;
 
-/// Lines by level, by step.
-pub type Counts = BTreeMap<String, BTreeMap<i64, u64>>;
+/// A place in `LEVELS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Level(u8);
 
-/// Lines of one shape: the same gaps, and words of which enough agree.
-#[derive(Debug, Clone)]
-struct Template {
-    words: Vec<Option<Box<str>>>,
-    gaps: Vec<Box<str>>,
-    telling: (usize, usize),
-    counts: Counts,
-}
+impl Level {
+    pub fn of(value: Option<&str>) -> Level {
+        let Some(value) = value else { return Level::default() };
+        let known = |value: &str| LEVELS.iter().position(|level| *level == value);
+        let place = known(value).or_else(|| known(&value.to_lowercase()));
+        Level(place.unwrap_or_default() as u8)
+    }
 
-fn add_counts(to: &mut Counts, from: &Counts) {
-    for (level, steps) in from {
-        let known = match to.get_mut(level) {
-            Some(known) => known,
-            None => to.entry(level.clone()).or_default(),
-        };
-        for (&at, &count) in steps {
-            *known.entry(at).or_default() += count;
-        }
+    fn name(self) -> &'static str {
+        LEVELS.get(usize::from(self.0)).copied().unwrap_or_default()
     }
 }
 
-impl Template {
-    /// How many of the telling words agree. Two that hold digits say nothing either way.
-    fn agreement<'a>(&self, mut word: impl FnMut(usize) -> Option<&'a str>) -> f64 {
-        let (from, to) = self.telling;
-        let (mut same, mut asked) = (0_usize, 0_usize);
-        for at in from..to {
-            let own = self.words.get(at).and_then(Option::as_deref);
-            let other = word(at);
-            if own.is_some() && own == other {
-                same += 1;
-                asked += 1;
-            } else if !(own.is_none_or(varies) && other.is_none_or(varies)) {
-                asked += 1;
-            }
-        }
-        if asked == 0 { 1.0 } else { same as f64 / asked as f64 }
-    }
+/// Lines that are mined together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    pub stream: StreamId,
+    pub reading: Reading,
+    pub level: Level,
+}
 
-    fn widen<'a>(&mut self, mut word: impl FnMut(usize) -> Option<&'a str>) {
-        for (at, own) in self.words.iter_mut().enumerate() {
-            if own.as_deref() != word(at) {
-                *own = None;
-            }
-        }
-    }
+/// The lines of a source. What differs in tokens with numbers alone takes the same way through any
+/// tree, so it is put together before; that does not depend on the order in which it is seen, as
+/// a tree does, and parts of a range can be looked at each on its own.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    groups: HashMap<u128, Lines>,
+    /// What does not fit into groups.
+    tree: Tree,
+}
 
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for (at, gap) in self.gaps.iter().enumerate() {
-            text.push_str(gap);
-            match self.words.get(at) {
-                Some(Some(word)) => text.push_str(word),
-                Some(None) => text.push_str(HOLE),
-                None => {}
-            }
-        }
-        text
-    }
-
-    fn bytes(&self) -> usize {
-        let words = self.words.iter().flatten().map(|word| word.len());
-        let gaps = self.gaps.iter().map(|gap| gap.len());
-        let counts = self.counts.values().map(|steps| steps.len() * 32 + 64);
-        words.chain(gaps).chain(counts).sum::<usize>() + (self.words.len() + self.gaps.len()) * 16
+impl Found {
+    fn kinds(&self) -> impl Iterator<Item = &Lines> {
+        self.groups.values().chain(self.tree.kinds())
     }
 }
 
-/// Templates found so far.
+/// The readings that streams have where that was found out before, instead of a guess.
+pub type Readings = BTreeMap<StreamId, Reading>;
+
 #[derive(Debug, Clone, Default)]
 pub struct Miner {
-    /// By the gaps of a line and its first telling word, if that is one that repeats.
-    skeletons: HashMap<u64, Vec<Template>>,
+    found: HashMap<Source, Found>,
+    /// How the first line of a stream was read, and when it was.
+    readings: HashMap<StreamId, (Timestamp, Reading)>,
+    given: Option<Arc<Readings>>,
+    groups: usize,
+    /// Those of groups: trees bound their own.
+    cells: usize,
 }
 
 impl Weigh for Miner {
     fn bytes(&self) -> usize {
-        let templates = self.skeletons.values().flatten();
-        templates.map(Template::bytes).sum::<usize>() + self.skeletons.len() * 64
+        let lines = self.found.values().flat_map(Found::kinds).map(|lines| lines.bytes() + 32);
+        lines.sum::<usize>() + (self.found.len() + self.readings.len()) * 256
     }
 }
 
-fn skeleton(gaps: &[impl AsRef<str>], first: Option<&str>) -> u64 {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    for gap in gaps {
-        hash.update(gap.as_ref().as_bytes());
-        hash.update(&[0]);
+/// The same for lines whose tokens differ in those with numbers alone.
+fn key(tokens: &Tokens, scratch: &mut Vec<u8>) -> u128 {
+    scratch.clear();
+    for token in tokens.iter() {
+        scratch.extend_from_slice(if has_number(token) { b"0" } else { token });
+        scratch.push(0xff);
     }
-    if let Some(first) = first.filter(|first| !varies(first)) {
-        hash.update(first.as_bytes());
-    }
-    hash.digest()
+    xxh3_128(scratch)
+}
+
+/// Whether lines that differ in all tokens with numbers are still of one kind.
+pub fn holds_together(tokens: &Tokens) -> bool {
+    let same = tokens.iter().filter(|token| !has_number(token)).count();
+    is_same_kind(same, tokens.len())
 }
 
 impl Miner {
-    /// The template that fits best, made if there is none; `None` when there are too many.
-    fn find<'a, 'm>(
-        &'m mut self,
-        key: u64,
-        word: impl Fn(usize) -> Option<&'a str>,
-        make: impl FnOnce() -> Template,
-    ) -> Option<&'m mut Template> {
-        if !self.skeletons.contains_key(&key) && self.skeletons.len() >= SKELETONS_MAX {
-            return None;
+    pub fn new(given: Option<Arc<Readings>>) -> Self {
+        Miner { given, ..Miner::default() }
+    }
+
+    /// An empty one that reads streams in the same ways.
+    pub fn another(&self) -> Self {
+        Miner::new(self.given.clone())
+    }
+
+    /// How the lines of a stream are read of which `line` is the first here.
+    pub fn reading(&mut self, stream: StreamId, ts: Timestamp, line: &str) -> Reading {
+        let given = self.given.as_ref().and_then(|given| given.get(&stream));
+        let reading = given.copied().unwrap_or_else(|| Reading::guess(line));
+        self.note(stream, ts, reading);
+        reading
+    }
+
+    /// How the lines of a stream are read, given one of them if none was seen before.
+    pub fn reading_by_any(&mut self, stream: StreamId, ts: Timestamp, line: &str) -> Reading {
+        match self.readings.get(&stream) {
+            Some((_, reading)) => *reading,
+            None => self.reading(stream, ts, line),
         }
-        let templates = self.skeletons.entry(key).or_default();
-        let best = templates
-            .iter()
-            .enumerate()
-            .map(|(at, template)| (template.agreement(&word), at))
-            .filter(|(agreement, _)| *agreement >= SIMILARITY_MIN)
-            // Of equal ones the first.
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
-        let at = match best {
-            Some((_, at)) => at,
-            None if templates.len() < TEMPLATES_MAX => {
-                templates.push(make());
-                templates.len() - 1
+    }
+
+    fn note(&mut self, stream: StreamId, ts: Timestamp, reading: Reading) {
+        let known = self.readings.entry(stream).or_insert((ts, reading));
+        if ts < known.0 {
+            *known = (ts, reading);
+        }
+    }
+
+    /// Streams of which lines were read in several ways, and how they should be.
+    pub fn ambiguous(&self) -> Readings {
+        let mut wrong = Readings::new();
+        for source in self.found.keys() {
+            if let Some((_, reading)) = self.readings.get(&source.stream)
+                && *reading != source.reading
+            {
+                wrong.insert(source.stream, *reading);
             }
-            None => return None,
-        };
-        let template = templates.get_mut(at)?;
-        template.widen(word);
-        Some(template)
-    }
-
-    /// Counts lines that are like this one.
-    pub fn add(&mut self, line: &str, counts: &Counts) {
-        let Some(tokens) = Tokens::of(line) else { return };
-        let first = tokens.words.get(tokens.telling.0).copied().flatten();
-        let key = skeleton(&tokens.gaps, first);
-        let word = |at: usize| tokens.words.get(at).copied().flatten();
-        let found = self.find(key, word, || Template {
-            words: tokens.words.iter().map(|word| word.map(Into::into)).collect(),
-            gaps: tokens.gaps.iter().map(|gap| (*gap).into()).collect(),
-            telling: tokens.telling,
-            counts: Counts::new(),
-        });
-        if let Some(template) = found {
-            add_counts(&mut template.counts, counts);
         }
+        wrong
     }
 
-    /// One line more of a level and step.
-    pub fn add_line(&mut self, line: &str, level: &str, step: i64) {
-        self.add(line, &BTreeMap::from([(level.to_owned(), BTreeMap::from([(step, 1)]))]));
+    fn count_cells(&mut self, cells: usize) -> Result<(), ReadError> {
+        self.cells += cells;
+        if self.cells > limits::PATTERN_CELLS_MAX {
+            let message = "the patterns of this range take too much memory; narrow the range or \
+                           the selector, or ask for a larger step";
+            return Err(ReadError::Sink(message.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Takes in lines whose tokens differ in those with numbers alone.
+    pub fn add(
+        &mut self,
+        source: Source,
+        lines: Lines,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        let key = key(&lines.tokens, scratch);
+        self.add_group(source, key, lines)
+    }
+
+    fn add_group(&mut self, source: Source, key: u128, lines: Lines) -> Result<(), ReadError> {
+        let found = self.found.entry(source).or_default();
+        let has_room = found.groups.len() < limits::PATTERN_GROUPS_MAX
+            && self.groups < limits::PATTERN_GROUPS_OF_ALL_MAX;
+        let more = match found.groups.get_mut(&key) {
+            Some(known) => {
+                let before = known.counts.len();
+                known.append(lines);
+                known.counts.len() - before
+            }
+            None if has_room => {
+                let cells = lines.counts.len();
+                found.groups.insert(key, lines);
+                self.groups += 1;
+                cells
+            }
+            None => {
+                found.tree.add(lines);
+                0
+            }
+        };
+        self.count_cells(more)
+    }
+
+    /// One line, read for this source.
+    pub fn add_line(
+        &mut self,
+        source: Source,
+        tokens: &Tokens,
+        ts: Timestamp,
+        cell: Cell,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        let found = self.found.entry(source).or_default();
+        if !holds_together(tokens) {
+            found.tree.add_line(tokens, ts, cell);
+            return Ok(());
+        }
+        let key = key(tokens, scratch);
+        if let Some(known) = found.groups.get_mut(&key) {
+            let (is_first, before) = (ts < known.first, known.counts.len());
+            known.differ |= known.tokens.difference(tokens);
+            known.first = known.first.min(ts);
+            known.last = known.last.max(ts);
+            known.counts.add(cell);
+            if is_first {
+                known.tokens = tokens.fitted();
+            }
+            let more = known.counts.len() - before;
+            return self.count_cells(more);
+        }
+        let mut lines = Lines::new(tokens, ts);
+        lines.counts.add(cell);
+        self.add_group(source, key, lines)
     }
 
     /// Takes in what another has found.
-    pub fn append(&mut self, other: &Miner) {
+    pub fn append(&mut self, other: Miner) -> Result<(), ReadError> {
+        for (stream, (ts, reading)) in other.readings {
+            self.note(stream, ts, reading);
+        }
         // In an order of its own, so that the same parts give the same patterns.
-        let mut keys: Vec<&u64> = other.skeletons.keys().collect();
-        keys.sort_unstable();
-        for key in keys {
-            for theirs in other.skeletons.get(key).into_iter().flatten() {
-                let word = |at: usize| theirs.words.get(at).and_then(Option::as_deref);
-                let empty = || Template { counts: Counts::new(), ..theirs.clone() };
-                if let Some(template) = self.find(*key, word, empty) {
-                    add_counts(&mut template.counts, &theirs.counts);
+        let mut found: Vec<(Source, Found)> = other.found.into_iter().collect();
+        found.sort_unstable_by_key(|(source, _)| *source);
+        for (source, found) in found {
+            for (key, lines) in found.groups {
+                self.add_group(source, key, lines)?;
+            }
+            let tree = &mut self.found.entry(source).or_default().tree;
+            found.tree.into_kinds().for_each(|lines| tree.add(lines));
+        }
+        Ok(())
+    }
+
+    /// The most frequent patterns.
+    pub fn finish(self, step_ms: i64, limit: usize) -> Vec<DetectedPattern> {
+        let mut kinds: Vec<(String, Level, Lines)> = Vec::new();
+        for (source, found) in self.found {
+            let mut groups: Vec<Lines> =
+                found.groups.into_values().chain(found.tree.into_kinds()).collect();
+            groups.sort_unstable_by(|a, b| (a.first, &a.tokens).cmp(&(b.first, &b.tokens)));
+            let mut tree = Tree::default();
+            groups.into_iter().for_each(|lines| tree.add(lines));
+            for lines in tree.into_kinds() {
+                let text = lines.pattern(source.reading);
+                if !text.is_empty() {
+                    kinds.push((text, source.level, lines));
                 }
             }
         }
-    }
-
-    pub fn finish(self, step_ns: i64, limit: usize) -> Vec<DetectedPattern> {
-        // Templates that have become the same text are one pattern.
-        let mut found: BTreeMap<String, Counts> = BTreeMap::new();
-        for template in self.skeletons.into_values().flatten() {
-            add_counts(found.entry(template.text()).or_default(), &template.counts);
+        let mut totals: HashMap<(&str, Level), u64> = HashMap::new();
+        for (text, level, lines) in &kinds {
+            *totals.entry((text, *level)).or_default() += lines.counts.total();
         }
-        let mut patterns = Vec::new();
-        for (pattern, counts) in found {
-            for (level, steps) in counts {
-                let samples = filled(&steps, step_ns);
-                patterns.push(DetectedPattern { pattern: pattern.clone(), level, samples });
-            }
+        let mut order: Vec<((&str, Level), u64)> =
+            totals.into_iter().filter(|(_, total)| *total >= PATTERN_LINES_MIN).collect();
+        order.sort_unstable_by_key(|(pattern, total)| (Reverse(*total), *pattern));
+        order.truncate(limit);
+        let places = order.iter().enumerate().map(|(at, (pattern, _))| (*pattern, at));
+        let places: HashMap<(&str, Level), usize> = places.collect();
+        let mut steps: Vec<BTreeMap<i64, u64>> = vec![BTreeMap::new(); order.len()];
+        for (text, level, lines) in &kinds {
+            let place = places.get(&(text.as_str(), *level));
+            let Some(steps) = place.and_then(|place| steps.get_mut(*place)) else { continue };
+            lines.counts.each(step_ms, limits::PATTERN_STEPS_MAX, |at, count| {
+                *steps.entry(at).or_default() += count;
+            });
         }
-        patterns.sort_by_cached_key(|found| {
-            (std::cmp::Reverse(found.total()), found.pattern.clone(), found.level.clone())
-        });
-        patterns.truncate(limit);
+        let patterns = order.iter().zip(steps);
         patterns
+            .map(|(((pattern, level), _), steps)| DetectedPattern {
+                pattern: (*pattern).to_owned(),
+                level: level.name().to_owned(),
+                samples: steps
+                    .into_iter()
+                    .map(|(at, count)| (Timestamp(at.saturating_mul(1_000_000)), count))
+                    .collect(),
+            })
+            .collect()
     }
-}
-
-/// The counts from the first step to the last, without holes if they are not too many.
-fn filled(counts: &BTreeMap<i64, u64>, step_ns: i64) -> Vec<(Timestamp, u64)> {
-    let (Some((&first, _)), Some((&last, _))) = (counts.first_key_value(), counts.last_key_value())
-    else {
-        return Vec::new();
-    };
-    let steps = last.saturating_sub(first) / step_ns;
-    if usize::try_from(steps).is_ok_and(|steps| steps > limits::PATTERN_STEPS_MAX) {
-        return counts.iter().map(|(&at, &count)| (Timestamp(at), count)).collect();
-    }
-    (0..=steps)
-        .map(|step| first.saturating_add(step.saturating_mul(step_ns)))
-        .map(|at| (Timestamp(at), counts.get(&at).copied().unwrap_or(0)))
-        .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mined(lines: &[&str]) -> Miner {
-        let mut miner = Miner::default();
-        for line in lines {
-            miner.add_line(line, "unknown", 0);
-        }
-        miner
-    }
-
-    #[track_caller]
-    fn check(lines: &[&str], expect: &[(&str, u64)]) {
-        let shown = |miner: Miner| -> Vec<(String, u64)> {
-            miner.finish(1, 100).into_iter().map(|p| (p.pattern.clone(), p.total())).collect()
-        };
-        let expect: Vec<(String, u64)> =
-            expect.iter().map(|(p, n)| ((*p).to_owned(), *n)).collect();
-        assert_eq!(shown(mined(lines)), expect);
-        // The same in two parts.
-        let (a, b) = lines.split_at(lines.len() / 2);
-        let mut both = mined(a);
-        both.append(&mined(b));
-        assert_eq!(shown(both), expect, "in parts");
-    }
-
-    #[test]
-    fn lines_that_differ_in_few_words_are_one_pattern() {
-        check(
-            &[
-                "Failed password for root from 10.0.0.1 port 22 ssh2",
-                "Failed password for admin from 10.0.0.2 port 23 ssh2",
-                "session opened for user root(uid=0)",
-                "session opened for user root(uid=0)",
-                "session opened for user root(uid=0)",
-            ],
-            &[
-                ("session opened for user root(uid=0)", 3),
-                ("Failed password for <_> from <_> port <_> ssh2", 2),
-            ],
-        );
-        check(
-            &["level=info user=ann took=1s", "level=info user=bob took=2s"],
-            &[("level=info user=<_> took=<_>", 2)],
-        );
-        check(&["", "   "], &[]);
-    }
-
-    #[test]
-    fn messages_tell_lines_apart() {
-        check(
-            &[
-                r#"{"level":"info","msg":"cache miss","user":"ann","ms":12}"#,
-                r#"{"level":"info","msg":"cache miss","user":"bob","ms":13}"#,
-                r#"{"level":"info","msg":"request done","user":"bob","ms":7}"#,
-            ],
-            &[
-                (r#"{"level":"info","msg":"cache miss","user":"<_>","ms":<_>}"#, 2),
-                (r#"{"level":"info","msg":"request done","user":"bob","ms":<_>}"#, 1),
-            ],
-        );
-    }
-
-    #[test]
-    fn counts_by_step_have_no_holes() {
-        let mut miner = Miner::default();
-        for step in [10, 40, 10] {
-            miner.add_line("ready to serve", "info", step);
-        }
-        let found = miner.finish(10, 10);
-        let at = |ns: i64, count: u64| (Timestamp(ns), count);
-        assert_eq!(found[0].samples, [at(10, 2), at(20, 0), at(30, 0), at(40, 1)]);
-    }
-}
+mod tests;

@@ -1,19 +1,34 @@
-//! Shapes of lines: which texts repeat, with `<_>` where they differ.
+//! Shapes of lines: which texts repeat, with `<_>` where they differ, as Grafana Loki 3.7 finds
+//! them.
 //!
-//! Nothing of it is kept beside the lines: patterns are mined out of the stored columns when they
-//! are asked for, so they reach as far back as the lines do, and what was deleted is not in them.
-//! Of a block the shapes, times and levels are read; two lines of each group that has shape and
-//! message in common are built. What was found in a whole part is kept in memory for the next
-//! refresh.
+//! There is a tree for each stream and detected level; how lines are read is guessed from the
+//! first of a stream. Patterns of the same text and level are one over all streams.
+//!
+//! Loki's pattern ingester learns while lines come in and forgets after three hours. Nothing of it
+//! is kept beside the lines here: patterns are mined out of the stored columns when they are
+//! asked for, so they reach as far back as the lines do, and what was deleted is not in them. That
+//! makes for differences that are meant: what is in front of the range does not count, neither for
+//! the guess nor in the trees; entries that came out of order are not skipped; and a stream with
+//! many patterns is not left out for ten minutes.
+//!
+//! Of a block the times, levels and telling columns are read; of each group of rows that differ in
+//! numbers alone a few lines are built. What was found in a whole part is kept in memory for the
+//! next refresh.
 
 mod groups;
+mod lines;
 mod miner;
 mod tokens;
+mod tree;
 
 use std::any::Any;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
+
+use lines::{Cell, SAMPLE_MS};
+use miner::{LEVEL, Level, Readings, Source};
+use tokens::Tokens;
 
 pub use miner::Miner;
 
@@ -23,6 +38,7 @@ use crate::query::engine::{Engine, QueryContext};
 use crate::query::error::QueryError;
 use crate::query::plan;
 use crate::query::run::cache::{Key, ResultCache};
+use crate::query::run::context::Context;
 use crate::query::run::log::compile;
 use crate::query::stage::Worker;
 use crate::query::syntax::ast::LogExpr;
@@ -39,7 +55,7 @@ pub struct PatternQuery {
     pub limit: usize,
 }
 
-/// A pattern of one level, with counts by step; steps without lines in between count zero.
+/// A pattern of one level, with counts by step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetectedPattern {
     pub pattern: String,
@@ -53,12 +69,19 @@ impl DetectedPattern {
     }
 }
 
-const LEVEL: &str = "detected_level";
-const LEVEL_UNKNOWN: &str = "unknown";
+/// Loki counts in samples of ten seconds; one that begins in the range is in it.
+fn samples_of(range: TimeRange) -> TimeRange {
+    let up = |at_ms: i64| {
+        let from = at_ms.saturating_add(SAMPLE_MS - 1).div_euclid(SAMPLE_MS);
+        Timestamp(from.saturating_mul(SAMPLE_MS).saturating_mul(1_000_000))
+    };
+    let end = range.end.0.saturating_add(999_999).div_euclid(1_000_000);
+    TimeRange::new(up(range.start.0.div_euclid(1_000_000)), up(end))
+}
 
 impl Engine {
     /// Patterns of a range, the most frequent first. A selector alone is answered over all of
-    /// it; behind stages the newest lines are looked at.
+    /// it; behind stages, which Loki refuses, the newest lines are looked at.
     pub fn patterns(
         &self,
         query: &PatternQuery,
@@ -67,12 +90,13 @@ impl Engine {
         if query.step_ns <= 0 {
             return Err(QueryError::Invalid("the step must be positive".to_owned()));
         }
+        let step_ms = (query.step_ns / 1_000_000).max(SAMPLE_MS);
         let mut running = self.running(context);
         let is_plain = query.log.stages.is_empty();
         let request = ScanRequest {
             tenant: context.tenant.clone(),
             matchers: query.log.matchers.clone(),
-            range: query.range,
+            range: samples_of(query.range),
             hints: plan::hints(&query.log),
             order: if is_plain { Order::Any } else { Order::NewestFirst },
             cancel: context.cancel.clone(),
@@ -83,41 +107,67 @@ impl Engine {
             columns: is_plain,
         };
         let miner = if is_plain {
-            let text = format!("{}\0{}\0{}", context.tenant, query.log, query.step_ns);
+            let text = format!("{}\0{}\0{step_ms}", context.tenant, query.log);
             let kept = context.limits.cache_results.then(|| self.patterns.clone());
-            let mut sink = Plain {
+            let sink = Plain {
                 miner: Miner::default(),
-                step_ns: query.step_ns,
+                step_ms,
                 kept,
                 query: xxh3_128(text.as_bytes()),
                 recording: None,
+                fault: None,
             };
-            running.scan(&request, &mut sink)?;
-            sink.end_recording();
-            sink.miner
+            plain(&mut running, request, sink, &text)?
         } else {
             let mut sink = Filtered {
                 worker: compile(&query.log)?.worker(),
                 miner: Miner::default(),
-                step_ns: query.step_ns,
+                tokens: Tokens::default(),
+                scratch: Vec::new(),
+                step_ms,
                 rows_left: limits::PATTERN_ROWS_MAX,
             };
             running.scan(&request, &mut sink)?;
             sink.miner
         };
-        Ok(miner.finish(query.step_ns, query.limit))
+        Ok(miner.finish(step_ms, query.limit))
     }
+}
+
+/// Goes over all rows, and once more when streams turn out to have lines of several formats: only
+/// then is it known which line was the first.
+fn plain(
+    running: &mut Context<'_>,
+    request: ScanRequest,
+    sink: Plain,
+    text: &str,
+) -> Result<Miner, QueryError> {
+    let (step_ms, kept) = (sink.step_ms, sink.kept.clone());
+    let mut sink = sink;
+    running.scan(&request, &mut sink)?;
+    let miner = sink.finish()?;
+    let readings: Readings = miner.ambiguous();
+    if readings.is_empty() {
+        return Ok(miner);
+    }
+    let query = xxh3_128(format!("{text}\0{readings:?}").as_bytes());
+    let miner = Miner::new(Some(Arc::new(readings)));
+    let mut sink = Plain { miner, step_ms, kept, query, recording: None, fault: None };
+    running.scan(&ScanRequest { bytes_max: running.bytes_left(), ..request }, &mut sink)?;
+    Ok(sink.finish()?)
 }
 
 /// All rows of some streams.
 struct Plain {
     miner: Miner,
-    step_ns: i64,
+    step_ms: i64,
     kept: Option<Arc<ResultCache<Miner>>>,
     /// A hash of what matters for what is found in a part.
     query: u128,
     /// The part that is being read, and what was found before it.
     recording: Option<(PartKey, Miner)>,
+    /// Where it could not be told right away.
+    fault: Option<ReadError>,
 }
 
 impl Plain {
@@ -125,24 +175,39 @@ impl Plain {
     fn end_recording(&mut self) {
         if let Some((_, before)) = self.recording.take() {
             let found = std::mem::replace(&mut self.miner, before);
-            self.miner.append(&found);
+            self.take_in(found);
         }
+    }
+
+    fn take_in(&mut self, found: Miner) {
+        if let Err(fault) = self.miner.append(found) {
+            self.fault = Some(fault);
+        }
+    }
+
+    fn finish(mut self) -> Result<Miner, ReadError> {
+        self.end_recording();
+        self.fault.map_or(Ok(self.miner), Err)
     }
 }
 
 impl RowSink for Plain {
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
-        groups::mine(stream, rows, self.step_ns, &mut self.miner)?;
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        groups::mine(stream, rows, self.step_ms, &mut self.miner)?;
         Ok(Flow::Continue)
     }
 
     fn fork(&self) -> Option<Box<dyn ForkedSink>> {
         Some(Box::new(Plain {
-            miner: Miner::default(),
-            step_ns: self.step_ns,
+            miner: self.miner.another(),
+            step_ms: self.step_ms,
             kept: None,
             query: self.query,
             recording: None,
+            fault: None,
         }))
     }
 
@@ -150,18 +215,18 @@ impl RowSink for Plain {
         let Ok(fork) = fork.into_any().downcast::<Plain>() else {
             return Err(ReadError::Sink("a foreign share of a scan was handed over".to_owned()));
         };
-        self.miner.append(&fork.miner);
-        Ok(())
+        self.miner.append(fork.miner)
     }
 
     fn begin_part(&mut self, part: PartKey) -> bool {
         let Some(kept) = self.kept.clone() else { return true };
         self.end_recording();
         if let Some(found) = kept.get(&Key { query: self.query, part }) {
-            self.miner.append(&found);
+            self.take_in(Miner::clone(&found));
             return false;
         }
-        self.recording = Some((part, std::mem::take(&mut self.miner)));
+        let empty = self.miner.another();
+        self.recording = Some((part, std::mem::replace(&mut self.miner, empty)));
         true
     }
 
@@ -185,7 +250,9 @@ impl ForkedSink for Plain {
 struct Filtered {
     worker: Worker,
     miner: Miner,
-    step_ns: i64,
+    tokens: Tokens,
+    scratch: Vec<u8>,
+    step_ms: i64,
     rows_left: usize,
 }
 
@@ -205,9 +272,14 @@ impl RowSink for Filtered {
             let Some(row) = self.worker.run(rows.ts(at), rows.line(at), metadata) else {
                 continue;
             };
-            let level = row.get(LEVEL).unwrap_or(LEVEL_UNKNOWN);
-            let step = row.ts().0.div_euclid(self.step_ns).saturating_mul(self.step_ns);
-            self.miner.add_line(row.line(), level, step);
+            let reading = self.miner.reading_by_any(stream.id, row.ts(), row.line());
+            if !self.tokens.read(row.line(), reading) {
+                continue;
+            }
+            let level = Level::of(row.get(LEVEL));
+            let source = Source { stream: stream.id, reading, level };
+            let (ts, cell) = (row.ts(), Cell::of(row.ts(), self.step_ms));
+            self.miner.add_line(source, &self.tokens, ts, cell, &mut self.scratch)?;
         }
         Ok(Flow::Continue)
     }

@@ -1,241 +1,299 @@
-//! A line cut into words and what stands between them. Of JSON and logfmt a value is one word,
-//! however many spaces it holds; only the message is cut further.
+//! A line cut into tokens, as templates are made of: of a text words and what stands between them,
+//! of a JSON line the words of its message, of logfmt keys and values.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use regex_syntax::hir::{Class, HirKind};
 
 use crate::query::stage::json_scan::{self, Kind};
+use crate::text::logfmt::{Pair, Scanner};
 
-/// Fields that hold what a person wrote, in Loki's order.
+/// Stands for the parts in which lines of one pattern differ; a `|>` filter reads it.
+pub const HOLE: &str = "<_>";
+/// Fields that hold what a person wrote, the first of them that is a string.
 pub const MESSAGE_KEYS: [&str; 6] = ["log", "message", "msg", "msg_", "_msg", "content"];
-/// Longer lines are rarely texts that repeat.
-const WORDS_MAX: usize = 100;
+/// Lines of fewer or more tokens say nothing, nor do longer ones.
+const TOKENS_MIN: usize = 4;
+const TOKENS_MAX: usize = 80;
+const LINE_BYTES_MAX: usize = 3000;
 
-/// `gaps[0] words[0] gaps[1] ... gaps[n]`
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Tokens<'a> {
-    /// `None` where the text is another one in every line.
-    pub words: Vec<Option<&'a str>>,
-    pub gaps: Vec<&'a str>,
-    /// The words that say what kind of line it is: from, to.
-    pub telling: (usize, usize),
+/// How the lines of a stream are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reading {
+    Text,
+    Json,
+    Logfmt,
 }
 
-impl<'a> Tokens<'a> {
-    pub fn of(line: &'a str) -> Option<Tokens<'a>> {
-        let tokens = if line.starts_with('{') { json(line) } else { logfmt(line) };
-        let tokens = tokens.or_else(|| text(line))?;
-        (!tokens.words.is_empty() && tokens.words.len() <= WORDS_MAX).then_some(tokens)
-    }
-
-    /// A value of a field as one word, unless it is a text of its own that hardly repeats.
-    fn value(&mut self, gap: &'a str, value: &'a str) {
-        self.gaps.push(gap);
-        let repeats = !varies(value) && !value.contains(is_gap);
-        self.words.push(repeats.then_some(value));
-    }
-
-    /// The words of a message; gives where in `line` the last of them ends.
-    fn message(&mut self, line: &'a str, from: usize, start: usize, end: usize) -> usize {
-        let first = self.words.len();
-        let mut done = from;
-        let mut at = start;
-        while let Some((word_start, word_end)) = next_word(line, at, end) {
-            self.gaps.push(line.get(done..word_start).unwrap_or_default());
-            self.words.push(line.get(word_start..word_end));
-            (done, at) = (word_end, word_end);
-            if self.words.len() > WORDS_MAX {
-                break;
-            }
+impl Reading {
+    /// A guess from the first line of a stream.
+    pub fn guess(line: &str) -> Reading {
+        static LOGFMT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+            let value = r#"(?:[^"][^\t\n\f\r ]*|".+")"#;
+            let key = "[0-9A-Za-z_]+=";
+            Regex::new(&format!("^(?:{key}{value} )*(?:{key}{value})+$")).ok()
+        });
+        if line.len() >= 2 && line.starts_with('{') && line.ends_with('}') {
+            Reading::Json
+        } else if LOGFMT.as_ref().is_some_and(|logfmt| logfmt.is_match(line)) {
+            Reading::Logfmt
+        } else {
+            Reading::Text
         }
-        self.telling = (first, self.words.len());
-        done
     }
 }
 
-/// Whether a word is likely to be another one in the next line.
-pub fn varies(word: &str) -> bool {
-    word.bytes().any(|byte| byte.is_ascii_digit())
+/// Whether an ASCII byte stands between words of a text. All but the space are tokens themselves.
+pub fn parts_tokens(byte: u8) -> bool {
+    byte == b' '
+        || byte == b'='
+        || (byte.is_ascii_punctuation() && !b"_-.:/$+<>^`|~".contains(&byte))
 }
 
-fn is_gap(c: char) -> bool {
-    c.is_whitespace() || "=,;()[]{}<>\"'|&?".contains(c)
+/// Punctuation of other scripts.
+fn is_punctuation(c: char) -> bool {
+    static RANGES: LazyLock<Vec<(char, char)>> = LazyLock::new(|| {
+        let Ok(hir) = regex_syntax::parse(r"\p{P}") else { return Vec::new() };
+        let HirKind::Class(Class::Unicode(class)) = hir.kind() else { return Vec::new() };
+        class.ranges().iter().map(|range| (range.start(), range.end())).collect()
+    });
+    let at = RANGES.partition_point(|(_, end)| *end < c);
+    RANGES.get(at).is_some_and(|(start, _)| *start <= c)
 }
 
-/// Where the next word of `line[at..end]` stands.
-fn next_word(line: &str, at: usize, end: usize) -> Option<(usize, usize)> {
-    let rest = line.get(at..end)?;
-    // A colon beside a gap belongs to it: `"status":200`, `error: no`. Others are part of times
-    // and addresses.
-    let start = rest.find(|c| !is_gap(c) && c != ':')?;
-    let word = rest.get(start..)?;
-    let word = word.get(..word.find(is_gap).unwrap_or(word.len()))?.trim_end_matches(':');
-    Some((at + start, at + start + word.len()))
+/// Whether a token is likely to be another one in the next line.
+pub fn has_number(token: &[u8]) -> bool {
+    if token.is_ascii() {
+        return token.iter().any(u8::is_ascii_digit);
+    }
+    String::from_utf8_lossy(token).chars().any(char::is_numeric)
 }
 
-fn text(line: &str) -> Option<Tokens<'_>> {
-    let mut tokens = Tokens::default();
-    let done = tokens.message(line, 0, 0, line.len());
-    tokens.gaps.push(line.get(done..)?);
-    Some(tokens)
+/// Not always cut between characters: punctuation beyond ASCII is parted behind its first byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tokens {
+    bytes: Vec<u8>,
+    ends: Vec<u16>,
+    /// Behind each token, where they are kept at all.
+    spaces: Vec<u16>,
 }
 
-/// `None` when it is not one object that can be walked through.
-fn json(line: &str) -> Option<Tokens<'_>> {
-    let bytes = line.as_bytes();
-    let mut tokens = Tokens::default();
-    let (mut done, mut at, mut depth) = (0, 0, 0_usize);
-    let mut has_message = false;
-    while let Some((here, byte)) = json_scan::next_token(bytes, at) {
-        match byte {
-            b'{' => depth += 1,
-            b'}' => depth = depth.checked_sub(1)?,
-            b',' => {}
-            b'"' => {
-                let (key_end, _) = json_scan::string_end(bytes, here + 1)?;
-                let key = line.get(here + 1..key_end)?;
-                let (colon, _) =
-                    json_scan::next_token(bytes, key_end + 1).filter(|(_, c)| *c == b':')?;
-                let value = json_scan::value(bytes, colon + 1).ok()?;
-                if value.kind == Kind::Object {
-                    at = value.start;
-                    continue;
-                }
-                let is_message = depth == 1 && !has_message && MESSAGE_KEYS.contains(&key);
-                if is_message && value.kind == Kind::String {
-                    has_message = true;
-                    done = tokens.message(line, done, value.start, value.end);
-                } else if value.kind != Kind::Null && value.end > value.start {
-                    tokens.value(line.get(done..value.start)?, line.get(value.start..value.end)?);
-                    done = value.end;
-                }
-                if tokens.words.len() > WORDS_MAX {
-                    return Some(tokens);
-                }
-                at = value.next;
+impl Tokens {
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn get(&self, at: usize) -> &[u8] {
+        let end = |at: usize| self.ends.get(at).copied().map_or(0, usize::from);
+        self.bytes.get(at.checked_sub(1).map_or(0, end)..end(at)).unwrap_or_default()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|at| self.get(at))
+    }
+
+    /// The bits of tokens that differ from those of another line of as many.
+    pub fn difference(&self, other: &Tokens) -> u128 {
+        let differ = self.iter().zip(other.iter()).enumerate().filter(|(_, (a, b))| a != b);
+        differ.fold(0, |bits, (at, _)| bits | 1 << at)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes.capacity() + (self.ends.capacity() + self.spaces.capacity()) * 2
+    }
+
+    /// Without room to spare.
+    pub fn fitted(&self) -> Tokens {
+        Tokens { bytes: self.bytes.clone(), ends: self.ends.clone(), spaces: self.spaces.clone() }
+    }
+
+    fn push(&mut self, token: &[u8]) {
+        self.bytes.extend_from_slice(token);
+        self.ends.push(u16::try_from(self.bytes.len()).unwrap_or(u16::MAX));
+    }
+
+    /// Takes in another line; `false` for one that belongs to no pattern.
+    pub fn read(&mut self, line: &str, reading: Reading) -> bool {
+        let is_read = match reading {
+            Reading::Text => self.read_text(line),
+            Reading::Json => message(line).is_some_and(|message| self.read_text(message)),
+            Reading::Logfmt => self.read_logfmt(line),
+        };
+        is_read && (TOKENS_MIN..=TOKENS_MAX).contains(&self.len())
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.spaces.clear();
+    }
+
+    /// The words of a text, such as the message of a JSON line.
+    pub fn read_text(&mut self, line: &str) -> bool {
+        self.clear();
+        if line.len() > LINE_BYTES_MAX {
+            return false;
+        }
+        let bytes = line.as_bytes();
+        let (mut start, mut begins_with_space) = (0, false);
+        for (at, c) in line.char_indices() {
+            let parts = match u8::try_from(c) {
+                Ok(byte) if c.is_ascii() => parts_tokens(byte),
+                _ => !c.is_alphanumeric() && is_punctuation(c),
+            };
+            if !parts {
                 continue;
             }
-            _ => return None,
+            if self.len() > TOKENS_MAX {
+                return false;
+            }
+            if at > start {
+                self.push(bytes.get(start..at).unwrap_or_default());
+            }
+            if c == ' ' {
+                self.spaces.resize(self.len(), 0);
+                match self.spaces.last_mut() {
+                    Some(spaces) => *spaces = spaces.saturating_add(1),
+                    None => begins_with_space = true,
+                }
+            } else {
+                self.push(bytes.get(at..=at).unwrap_or_default());
+            }
+            start = at + 1;
         }
-        at = here + 1;
+        if start < bytes.len() {
+            self.push(bytes.get(start..).unwrap_or_default());
+        }
+        if begins_with_space {
+            // Loki looks for the token before the first space and finds no space from there on.
+            self.spaces.clear();
+        }
+        (TOKENS_MIN..=TOKENS_MAX).contains(&self.len())
     }
-    tokens.gaps.push(line.get(done..)?);
-    (depth == 0).then_some(tokens)
+
+    fn read_logfmt(&mut self, line: &str) -> bool {
+        self.clear();
+        if line.len() > LINE_BYTES_MAX {
+            return false;
+        }
+        for pair in Scanner::new(line) {
+            let (key, value) = match &pair {
+                Pair::Value { key, value, .. } => (*key, value.as_ref()),
+                Pair::Empty { key } => (*key, ""),
+                Pair::Malformed { .. } => return false,
+            };
+            self.push(key.as_bytes());
+            self.push(if is_variable(key) { HOLE } else { value }.as_bytes());
+        }
+        true
+    }
+
+    /// The pattern of these lines, given the tokens in which they differ.
+    pub fn pattern(&self, differ: u128, reading: Reading) -> String {
+        let hole = |at: usize| differ & (1 << at) != 0;
+        let token = |at: usize| if hole(at) { HOLE.as_bytes() } else { self.get(at) };
+        let mut out = Vec::with_capacity(self.bytes.len() + self.len());
+        if reading == Reading::Logfmt {
+            for at in (0..self.len()).step_by(2) {
+                let key = String::from_utf8_lossy(token(at)).replace(is_refused, "");
+                if key.is_empty() {
+                    return String::new();
+                }
+                out.extend((at > 0).then_some(b' '));
+                out.extend_from_slice(key.as_bytes());
+                out.push(b'=');
+                push_value(&mut out, &String::from_utf8_lossy(token(at + 1)));
+            }
+        } else {
+            let around = if reading == Reading::Json { HOLE.as_bytes() } else { b"" };
+            out.extend_from_slice(around);
+            for at in 0..self.len() {
+                out.extend_from_slice(token(at));
+                let spaces = self.spaces.get(at).copied().map_or(0, usize::from);
+                out.resize(out.len() + spaces, b' ');
+            }
+            out.extend_from_slice(around);
+        }
+        without_repeats(&String::from_utf8_lossy(&out))
+    }
 }
 
-/// `None` when it does not begin with `key=` or has more loose words than pairs.
-fn logfmt(line: &str) -> Option<Tokens<'_>> {
-    let mut tokens = Tokens::default();
-    let (mut done, mut at) = (0, 0);
-    let (mut pairs, mut loose) = (0, 0);
-    let mut has_message = false;
-    loop {
-        at += line.get(at..)?.find(|c: char| c != ' ').unwrap_or(line.len() - at);
-        let rest = line.get(at..)?;
-        if rest.is_empty() {
-            break;
-        }
-        let key_len = rest.find([' ', '=', '"']).unwrap_or(rest.len());
-        if key_len == 0 || !rest.get(key_len..)?.starts_with('=') {
-            loose += 1;
-            let end = at + key_len.max(1);
-            if loose > pairs || !line.is_char_boundary(end) {
-                return None;
+/// Fields that are another one in every line.
+pub fn is_variable(key: &str) -> bool {
+    key == "t" || ["ts", "traceID", "time", "timestamp"].iter().any(|k| key.eq_ignore_ascii_case(k))
+}
+
+/// What no key of logfmt may hold, and no value without quotes.
+fn is_refused(c: char) -> bool {
+    c <= ' ' || matches!(c, '=' | '"' | '\u{7f}' | char::REPLACEMENT_CHARACTER)
+}
+
+fn push_value(out: &mut Vec<u8>, value: &str) {
+    if !value.contains(is_refused) {
+        out.extend_from_slice(value.as_bytes());
+        return;
+    }
+    let mut quoted = String::with_capacity(value.len() + 2);
+    quoted.push('"');
+    for c in value.chars() {
+        match c {
+            '\\' | '"' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\0'..='\u{1f}' | '\u{7f}' | char::REPLACEMENT_CHARACTER => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
-            at = end;
-            continue;
-        }
-        pairs += 1;
-        let key = rest.get(..key_len)?;
-        let start = at + key_len + 1;
-        let (start, end, next) = match line.get(start..)?.strip_prefix('"') {
-            Some(_) => {
-                let (end, _) = json_scan::string_end(line.as_bytes(), start + 1)?;
-                (start + 1, end, end + 1)
-            }
-            None => {
-                let value = line.get(start..)?;
-                let end = start + value.find(' ').unwrap_or(value.len());
-                (start, end, end)
-            }
-        };
-        if !has_message && MESSAGE_KEYS.contains(&key) {
-            has_message = true;
-            done = tokens.message(line, done, start, end);
-        } else if end > start {
-            tokens.value(line.get(done..start)?, line.get(start..end)?);
-            done = end;
-        }
-        at = next;
-        if tokens.words.len() > WORDS_MAX {
-            return Some(tokens);
+            _ => quoted.push(c),
         }
     }
-    tokens.gaps.push(line.get(done..)?);
-    (pairs > 1).then_some(tokens)
+    quoted.push('"');
+    out.extend_from_slice(quoted.as_bytes());
+}
+
+/// Holes side by side are one.
+fn without_repeats(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(HOLE) {
+        let (before, hole) = rest.split_at(at + HOLE.len());
+        out.push_str(before);
+        rest = hole;
+        while let Some(next) = rest.strip_prefix(HOLE) {
+            rest = next;
+        }
+    }
+    out + rest
+}
+
+/// The message of a JSON line, as it stands between its quotes.
+fn message(line: &str) -> Option<&str> {
+    let bytes = line.as_bytes();
+    let (open, _) = json_scan::next_token(bytes, 0).filter(|(_, byte)| *byte == b'{')?;
+    let mut found: [Option<Option<&str>>; MESSAGE_KEYS.len()] = Default::default();
+    let mut at = open + 1;
+    while let Some((here, byte)) = json_scan::next_token(bytes, at) {
+        if byte == b',' {
+            at = here + 1;
+            continue;
+        }
+        let member = (byte == b'"').then(|| json_scan::string_end(bytes, here + 1)).flatten();
+        let Some((key_end, _)) = member else { break };
+        let colon = json_scan::next_token(bytes, key_end + 1).filter(|(_, byte)| *byte == b':');
+        let Some((colon, _)) = colon else { break };
+        let Ok(value) = json_scan::value(bytes, colon + 1) else { break };
+        let key = line.get(here + 1..key_end);
+        if let Some(place) = MESSAGE_KEYS.iter().position(|known| Some(*known) == key)
+            && let Some(known) = found.get_mut(place)
+        {
+            let text = line.get(value.start..value.end);
+            known.get_or_insert(text.filter(|_| value.kind == Kind::String));
+        }
+        at = value.next;
+    }
+    found.into_iter().flatten().flatten().next()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(line: &str, expect: &[Option<&str>], telling: &[&str]) {
-        let tokens = Tokens::of(line).unwrap();
-        assert_eq!(tokens.words, expect, "{line}");
-        assert_eq!(tokens.gaps.len(), tokens.words.len() + 1, "{line}");
-        let (from, to) = tokens.telling;
-        let told: Vec<&str> = tokens.words[from..to].iter().flatten().copied().collect();
-        assert_eq!(told, telling, "{line}");
-        if tokens.words.iter().all(Option::is_some) {
-            let mut whole = tokens.gaps[0].to_owned();
-            for (word, gap) in tokens.words.iter().zip(&tokens.gaps[1..]) {
-                whole.push_str(word.unwrap());
-                whole.push_str(gap);
-            }
-            assert_eq!(whole, line);
-        }
-    }
-
-    #[test]
-    fn words_of_lines() {
-        check(
-            "error: no such file",
-            &[Some("error"), Some("no"), Some("such"), Some("file")],
-            &["error", "no", "such", "file"],
-        );
-        check(
-            r#"{"level":"info","msg":"took long","http":{"path":"/a b"},"n":12,"t":[1,{"a":2}],"z":null}"#,
-            &[Some("info"), Some("took"), Some("long"), None, None, None],
-            &["took", "long"],
-        );
-        check(
-            r#"ts=12 level=info msg="queue full" job=sync empty= flag"#,
-            &[None, Some("info"), Some("queue"), Some("full"), Some("sync")],
-            &["queue", "full"],
-        );
-        check(
-            "a=b and some more words",
-            &[Some("a"), Some("b"), Some("and"), Some("some"), Some("more"), Some("words")],
-            &["a", "b", "and", "some", "more", "words"],
-        );
-        check(r#"{"a":"b""#, &[Some("a"), Some("b")], &["a", "b"]);
-        assert_eq!(Tokens::of("  "), None);
-        assert_eq!(Tokens::of(""), None);
-    }
-
-    #[test]
-    fn broken_lines_are_texts() {
-        for line in [
-            "{",
-            "{\"a\":",
-            "{\"a\" 1}",
-            "a=\"b",
-            "a=b c=\"d",
-            "é=ü é=\"",
-            "{}}",
-            "=",
-            "\"",
-            "a= =b é",
-        ] {
-            let _ = Tokens::of(line);
-        }
-    }
-}
+mod tests;
