@@ -61,10 +61,9 @@ pub const QUERY_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Patterns of sealed parts, kept for the next refresh.
 pub const PATTERN_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Groups of lines of one stream and level before a tree puts them together (some hundred bytes
-/// each), those of all streams, and the steps in which they have counts (16 bytes each).
+/// each), and those of all streams.
 pub const PATTERN_GROUPS_MAX: usize = 4096;
 pub const PATTERN_GROUPS_OF_ALL_MAX: usize = 200_000;
-pub const PATTERN_CELLS_MAX: usize = 10_000_000;
 /// Nodes of a tree, most of which lead to patterns that are gone, before it is made anew; those
 /// that lead to patterns are half of them at most.
 pub const PATTERN_NODES_MAX: usize = 16_384;

@@ -111,7 +111,7 @@ impl Budget {
         }
     }
 
-    /// Queries may hold about as much as everything else, their caches an eighth of that.
+    /// Queries may hold about as much as everything else, each of their caches an eighth of that.
     pub fn engine(&self, reader: Arc<dyn LogRead>) -> Engine {
         let cache_bytes = usize::try_from(self.bytes / 8).unwrap_or(usize::MAX);
         Engine::new(reader)

@@ -106,7 +106,7 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     pub fn new(reader: Arc<dyn LogRead>) -> Self {
         let reader = Arc::new(Tenants(reader));
-        let patterns = Arc::new(ResultCache::new(limits::PATTERN_CACHE_BYTES_MAX));
+        let patterns = Arc::new(ResultCache::new(0));
         let memory = MemoryPool::new(limits::QUERY_MEMORY_BYTES_MAX);
         Engine { reader, cache: None, patterns, memory }
             .with_cache_bytes(limits::QUERY_CACHE_BYTES_MAX)
@@ -118,10 +118,11 @@ impl Engine {
         self.patterns.drop_unused();
     }
 
-    /// How much memory results of sealed parts may take; nothing is kept when that is zero.
+    /// How much memory results of sealed parts may take, and patterns of them; nothing is kept when that is zero.
     pub fn with_cache_bytes(self, bytes_max: usize) -> Self {
         let cache = (bytes_max > 0).then(|| Arc::new(ResultCache::new(bytes_max)));
-        Engine { cache, ..self }
+        let patterns = Arc::new(ResultCache::new(bytes_max.min(limits::PATTERN_CACHE_BYTES_MAX)));
+        Engine { cache, patterns, ..self }
     }
 
     /// How much memory all queries together may take, and one of them half of it.

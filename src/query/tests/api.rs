@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::{Entry, Labels, Matcher, TENANT_DEFAULT, TimeRange, Timestamp};
 use crate::query::syntax::{self, ast::Expr};
 use crate::query::*;
-use crate::store::read::{Cancel, MemoryLogs};
+use crate::store::read::{Cancel, LogRead, MemoryLogs};
 
 fn sec(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
@@ -243,6 +243,36 @@ fn fields_of_lines() {
     assert_eq!(fields[1].parsers, [FieldParser::Logfmt]);
     let values = engine.detected_field_values("status", &query, &context).unwrap();
     assert_eq!(values, ["200", "500"]);
+}
+
+#[test]
+fn patterns_count_as_memory_of_the_query() {
+    let mut logs = MemoryLogs::default();
+    for at in 0..4_000_u32 {
+        // Words without digits, so that no two lines are alike.
+        let word = |salt: u32| -> String {
+            let hash = at.wrapping_mul(2_654_435_761).rotate_left(salt);
+            (0..8).map(|place| char::from(b'a' + (hash >> (place * 4) & 15) as u8)).collect()
+        };
+        let line = format!("{} {} {} {}", word(0), word(7), word(13), word(21));
+        let ts = Timestamp(i64::from(at) * 1_000_000_000);
+        logs.add(TENANT_DEFAULT, &Labels::from_pairs([("app", "a")]), Entry::new(ts, line));
+    }
+    let logs: Arc<dyn LogRead> = Arc::new(logs);
+    for query in ["{app=\"a\"}", "{app=\"a\"} |~ \".\""] {
+        let Ok(Expr::Log(log)) = syntax::parse(query) else {
+            panic!("no log query");
+        };
+        let range = TimeRange::new(sec(0), sec(4_000));
+        let query = PatternQuery { log, range, step_ns: 10_000_000_000, limit: 5 };
+        let small = Engine::new(logs.clone()).with_memory_bytes(1 << 20);
+        for _ in 0..3 {
+            let error = small.patterns(&query, &context()).unwrap_err().to_string();
+            assert!(error.starts_with("the query needs more than 0 MiB"), "{error}");
+        }
+        let large = Engine::new(logs.clone()).with_memory_bytes(64 << 20);
+        assert_eq!(large.patterns(&query, &context()).unwrap(), []);
+    }
 }
 
 #[test]

@@ -243,7 +243,8 @@ pub fn mine(
         None => (0..rows.len()).try_for_each(|row| {
             block.line.clear();
             block.line.push_str(rows.line(row));
-            block.add_row(row)
+            block.add_row(row);
+            Ok(())
         }),
     }
 }
@@ -259,19 +260,20 @@ impl Block<'_> {
     }
 
     /// The row whose line was built.
-    fn add_row(&mut self, row: usize) -> Result<(), ReadError> {
+    fn add_row(&mut self, row: usize) {
         if !self.tokens.read(&self.line, self.reading) {
-            return Ok(());
+            return;
         }
         let (ts, source) = (self.rows.ts(row), self.source(self.level(row)));
         let cell = Cell::of(ts, self.step_ms);
-        self.miner.add_line(source, &self.tokens, ts, cell, &mut self.scratch)
+        self.miner.add_line(source, &self.tokens, ts, cell, &mut self.scratch);
     }
 
     fn add_shaped_row(&mut self, shaped: &dyn Shaped, row: usize) -> Result<(), ReadError> {
         self.line.clear();
         shaped.line_into(row, &mut self.line)?;
-        self.add_row(row)
+        self.add_row(row);
+        Ok(())
     }
 
     /// Reads the tokens of a row; `false` when it belongs to no pattern.
@@ -355,7 +357,7 @@ impl Block<'_> {
         groups.sort_unstable_by(|(_, a), (_, b)| (a.first, &a.tokens).cmp(&(b.first, &b.tokens)));
         for (level, lines) in groups {
             let source = self.source(level);
-            self.miner.add(source, lines, &mut self.scratch)?;
+            self.miner.add(source, lines, &mut self.scratch);
         }
         Ok(())
     }

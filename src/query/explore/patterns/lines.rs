@@ -74,10 +74,6 @@ impl Counts {
         other.0.into_iter().for_each(|cell| self.add(cell));
     }
 
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     pub fn total(&self) -> u64 {
         self.0.iter().map(|cell| u64::from(cell.count)).sum()
     }

@@ -15,7 +15,6 @@ use super::tree::{Tree, is_same_kind};
 use crate::limits;
 use crate::model::{StreamId, Timestamp};
 use crate::query::run::cache::Weigh;
-use crate::store::read::ReadError;
 
 pub const LEVEL: &str = "detected_level";
 /// Levels that have a tree of their own; lines of all others go into that of the first.
@@ -59,12 +58,6 @@ struct Found {
     tree: Tree,
 }
 
-impl Found {
-    fn kinds(&self) -> impl Iterator<Item = &Lines> {
-        self.groups.values().chain(self.tree.kinds())
-    }
-}
-
 /// The readings that streams have where that was found out before, instead of a guess.
 pub type Readings = BTreeMap<StreamId, Reading>;
 
@@ -75,14 +68,16 @@ pub struct Miner {
     readings: HashMap<StreamId, (Timestamp, Reading)>,
     given: Option<Arc<Readings>>,
     groups: usize,
-    /// Those of groups: trees bound their own.
-    cells: usize,
+    /// What all of it takes in memory, about.
+    held: usize,
 }
+
+/// A source or a group beside what is in it.
+const SLOT_BYTES: usize = 64;
 
 impl Weigh for Miner {
     fn bytes(&self) -> usize {
-        let lines = self.found.values().flat_map(Found::kinds).map(|lines| lines.bytes() + 32);
-        lines.sum::<usize>() + (self.found.len() + self.readings.len()) * 256
+        self.held + (self.found.len() + self.readings.len()) * 4 * SLOT_BYTES
     }
 }
 
@@ -148,49 +143,35 @@ impl Miner {
         wrong
     }
 
-    fn count_cells(&mut self, cells: usize) -> Result<(), ReadError> {
-        self.cells += cells;
-        if self.cells > limits::PATTERN_CELLS_MAX {
-            let message = "the patterns of this range take too much memory; narrow the range or \
-                           the selector, or ask for a larger step";
-            return Err(ReadError::Sink(message.to_owned()));
-        }
-        Ok(())
-    }
-
     /// Takes in lines whose tokens differ in those with numbers alone.
-    pub fn add(
-        &mut self,
-        source: Source,
-        lines: Lines,
-        scratch: &mut Vec<u8>,
-    ) -> Result<(), ReadError> {
+    pub fn add(&mut self, source: Source, lines: Lines, scratch: &mut Vec<u8>) {
         let key = key(&lines.tokens, scratch);
-        self.add_group(source, key, lines)
+        self.add_group(source, key, lines);
     }
 
-    fn add_group(&mut self, source: Source, key: u128, lines: Lines) -> Result<(), ReadError> {
+    fn add_group(&mut self, source: Source, key: u128, lines: Lines) {
         let found = self.found.entry(source).or_default();
         let has_room = found.groups.len() < limits::PATTERN_GROUPS_MAX
             && self.groups < limits::PATTERN_GROUPS_OF_ALL_MAX;
-        let more = match found.groups.get_mut(&key) {
+        let (before, after) = match found.groups.get_mut(&key) {
             Some(known) => {
-                let before = known.counts.len();
+                let before = known.bytes();
                 known.append(lines);
-                known.counts.len() - before
+                (before, known.bytes())
             }
             None if has_room => {
-                let cells = lines.counts.len();
+                let bytes = lines.bytes() + SLOT_BYTES;
                 found.groups.insert(key, lines);
                 self.groups += 1;
-                cells
+                (0, bytes)
             }
             None => {
+                let before = found.tree.bytes();
                 found.tree.add(lines);
-                0
+                (before, found.tree.bytes())
             }
         };
-        self.count_cells(more)
+        self.held = self.held + after - before;
     }
 
     /// One line, read for this source.
@@ -201,15 +182,17 @@ impl Miner {
         ts: Timestamp,
         cell: Cell,
         scratch: &mut Vec<u8>,
-    ) -> Result<(), ReadError> {
+    ) {
         let found = self.found.entry(source).or_default();
         if !holds_together(tokens) {
+            let before = found.tree.bytes();
             found.tree.add_line(tokens, ts, cell);
-            return Ok(());
+            self.held = self.held + found.tree.bytes() - before;
+            return;
         }
         let key = key(tokens, scratch);
         if let Some(known) = found.groups.get_mut(&key) {
-            let (is_first, before) = (ts < known.first, known.counts.len());
+            let (is_first, before) = (ts < known.first, known.bytes());
             known.differ |= known.tokens.difference(tokens);
             known.first = known.first.min(ts);
             known.last = known.last.max(ts);
@@ -217,16 +200,16 @@ impl Miner {
             if is_first {
                 known.tokens = tokens.fitted();
             }
-            let more = known.counts.len() - before;
-            return self.count_cells(more);
+            self.held = self.held + known.bytes() - before;
+            return;
         }
         let mut lines = Lines::new(tokens, ts);
         lines.counts.add(cell);
-        self.add_group(source, key, lines)
+        self.add_group(source, key, lines);
     }
 
     /// Takes in what another has found.
-    pub fn append(&mut self, other: Miner) -> Result<(), ReadError> {
+    pub fn append(&mut self, other: Miner) {
         for (stream, (ts, reading)) in other.readings {
             self.note(stream, ts, reading);
         }
@@ -235,12 +218,13 @@ impl Miner {
         found.sort_unstable_by_key(|(source, _)| *source);
         for (source, found) in found {
             for (key, lines) in found.groups {
-                self.add_group(source, key, lines)?;
+                self.add_group(source, key, lines);
             }
             let tree = &mut self.found.entry(source).or_default().tree;
+            let before = tree.bytes();
             found.tree.into_kinds().for_each(|lines| tree.add(lines));
+            self.held = self.held + tree.bytes() - before;
         }
-        Ok(())
     }
 
     /// The most frequent patterns.

@@ -37,9 +37,10 @@ use crate::model::{TimeRange, Timestamp};
 use crate::query::engine::{Engine, QueryContext};
 use crate::query::error::QueryError;
 use crate::query::plan;
-use crate::query::run::cache::{Key, ResultCache};
+use crate::query::run::cache::{Key, ResultCache, Weigh};
 use crate::query::run::context::Context;
 use crate::query::run::log::compile;
+use crate::query::run::memory::Memory;
 use crate::query::stage::Worker;
 use crate::query::syntax::ast::LogExpr;
 use crate::store::read::{
@@ -115,7 +116,7 @@ impl Engine {
                 kept,
                 query: xxh3_128(text.as_bytes()),
                 recording: None,
-                fault: None,
+                charge: Charge::new(&running.memory),
             };
             plain(&mut running, request, sink, &text)?
         } else {
@@ -126,8 +127,10 @@ impl Engine {
                 scratch: Vec::new(),
                 step_ms,
                 rows_left: limits::PATTERN_ROWS_MAX,
+                charge: Charge::new(&running.memory),
             };
             running.scan(&request, &mut sink)?;
+            sink.charge.end()?;
             sink.miner
         };
         Ok(miner.finish(step_ms, query.limit))
@@ -145,16 +148,54 @@ fn plain(
     let (step_ms, kept) = (sink.step_ms, sink.kept.clone());
     let mut sink = sink;
     running.scan(&request, &mut sink)?;
-    let miner = sink.finish()?;
-    let readings: Readings = miner.ambiguous();
+    sink.end_recording();
+    let readings: Readings = sink.miner.ambiguous();
     if readings.is_empty() {
-        return Ok(miner);
+        return sink.finish();
     }
+    sink.miner = Miner::default();
+    sink.charge();
+    sink.charge.end()?;
     let query = xxh3_128(format!("{text}\0{readings:?}").as_bytes());
     let miner = Miner::new(Some(Arc::new(readings)));
-    let mut sink = Plain { miner, step_ms, kept, query, recording: None, fault: None };
+    let charge = Charge::new(&running.memory);
+    let mut sink = Plain { miner, step_ms, kept, query, recording: None, charge };
     running.scan(&ScanRequest { bytes_max: running.bytes_left(), ..request }, &mut sink)?;
-    Ok(sink.finish()?)
+    sink.finish()
+}
+
+/// What is counted of the query's memory. A scan cannot end with the error of a query, so that is
+/// kept until its end.
+struct Charge {
+    memory: Arc<Memory>,
+    bytes: i64,
+    failure: Option<QueryError>,
+}
+
+impl Charge {
+    fn new(memory: &Arc<Memory>) -> Self {
+        Charge { memory: Arc::clone(memory), bytes: 0, failure: None }
+    }
+
+    /// So many bytes are held now.
+    fn set(&mut self, bytes: usize) -> Flow {
+        let more = bytes as i64 - self.bytes;
+        self.bytes = bytes as i64;
+        if let Err(error) = self.memory.take(more) {
+            self.failure.get_or_insert(error);
+        }
+        if self.failure.is_none() { Flow::Continue } else { Flow::Stop }
+    }
+
+    /// Takes over what another has counted.
+    fn append(&mut self, other: Charge) {
+        self.bytes += other.bytes;
+        self.failure = self.failure.take().or(other.failure);
+    }
+
+    fn end(&mut self) -> Result<(), QueryError> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
 }
 
 /// All rows of some streams.
@@ -166,8 +207,7 @@ struct Plain {
     query: u128,
     /// The part that is being read, and what was found before it.
     recording: Option<(PartKey, Miner)>,
-    /// Where it could not be told right away.
-    fault: Option<ReadError>,
+    charge: Charge,
 }
 
 impl Plain {
@@ -175,29 +215,26 @@ impl Plain {
     fn end_recording(&mut self) {
         if let Some((_, before)) = self.recording.take() {
             let found = std::mem::replace(&mut self.miner, before);
-            self.take_in(found);
+            self.miner.append(found);
         }
     }
 
-    fn take_in(&mut self, found: Miner) {
-        if let Err(fault) = self.miner.append(found) {
-            self.fault = Some(fault);
-        }
+    fn charge(&mut self) -> Flow {
+        let before = self.recording.as_ref().map_or(0, |(_, before)| before.bytes());
+        self.charge.set(self.miner.bytes() + before)
     }
 
-    fn finish(mut self) -> Result<Miner, ReadError> {
+    fn finish(mut self) -> Result<Miner, QueryError> {
         self.end_recording();
-        self.fault.map_or(Ok(self.miner), Err)
+        self.charge.end()?;
+        Ok(self.miner)
     }
 }
 
 impl RowSink for Plain {
     fn rows(&mut self, stream: &StreamMeta, rows: &dyn Rows) -> Result<Flow, ReadError> {
-        if let Some(fault) = self.fault.take() {
-            return Err(fault);
-        }
         groups::mine(stream, rows, self.step_ms, &mut self.miner)?;
-        Ok(Flow::Continue)
+        Ok(self.charge())
     }
 
     fn fork(&self) -> Option<Box<dyn ForkedSink>> {
@@ -207,7 +244,7 @@ impl RowSink for Plain {
             kept: None,
             query: self.query,
             recording: None,
-            fault: None,
+            charge: Charge::new(&self.charge.memory),
         }))
     }
 
@@ -215,14 +252,18 @@ impl RowSink for Plain {
         let Ok(fork) = fork.into_any().downcast::<Plain>() else {
             return Err(ReadError::Sink("a foreign share of a scan was handed over".to_owned()));
         };
-        self.miner.append(fork.miner)
+        self.miner.append(fork.miner);
+        self.charge.append(fork.charge);
+        self.charge();
+        Ok(())
     }
 
     fn begin_part(&mut self, part: PartKey) -> bool {
         let Some(kept) = self.kept.clone() else { return true };
         self.end_recording();
         if let Some(found) = kept.get(&Key { query: self.query, part }) {
-            self.take_in(Miner::clone(&found));
+            self.miner.append(Miner::clone(&found));
+            self.charge();
             return false;
         }
         let empty = self.miner.another();
@@ -254,6 +295,7 @@ struct Filtered {
     scratch: Vec<u8>,
     step_ms: i64,
     rows_left: usize,
+    charge: Charge,
 }
 
 impl RowSink for Filtered {
@@ -279,8 +321,8 @@ impl RowSink for Filtered {
             let level = Level::of(row.get(LEVEL));
             let source = Source { stream: stream.id, reading, level };
             let (ts, cell) = (row.ts(), Cell::of(row.ts(), self.step_ms));
-            self.miner.add_line(source, &self.tokens, ts, cell, &mut self.scratch)?;
+            self.miner.add_line(source, &self.tokens, ts, cell, &mut self.scratch);
         }
-        Ok(Flow::Continue)
+        Ok(self.charge.set(self.miner.bytes()))
     }
 }

@@ -44,7 +44,12 @@ pub struct Tree {
     /// In the order in which they were found; `None` for one that had to go.
     kinds: Vec<Option<Lines>>,
     live: usize,
+    /// What the kinds take in memory.
+    kinds_bytes: usize,
 }
+
+/// A node with its place in the list of the one above.
+const NODE_BYTES: usize = std::mem::size_of::<Node>() + 48;
 
 /// Whether a line that agrees in so many of its tokens is of the same kind.
 pub fn is_same_kind(same: usize, tokens: usize) -> bool {
@@ -52,8 +57,9 @@ pub fn is_same_kind(same: usize, tokens: usize) -> bool {
 }
 
 impl Tree {
-    pub fn kinds(&self) -> impl Iterator<Item = &Lines> {
-        self.kinds.iter().flatten()
+    /// What it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        self.kinds_bytes + self.nodes.len() * NODE_BYTES
     }
 
     pub fn into_kinds(self) -> impl Iterator<Item = Lines> {
@@ -81,32 +87,30 @@ impl Tree {
 
     /// Takes in lines that were found to be of one kind.
     pub fn add(&mut self, lines: Lines) {
-        match self.find(&lines.tokens) {
-            Some(kind) => {
-                kind.differ |= lines.differ | kind.tokens.difference(&lines.tokens);
-                kind.first = kind.first.min(lines.first);
-                kind.last = kind.last.max(lines.last);
-                kind.counts.append(lines.counts);
-            }
-            None => self.insert(lines),
-        }
+        let Some(kind) = self.find(&lines.tokens) else { return self.insert(lines) };
+        let before = kind.bytes();
+        kind.differ |= lines.differ | kind.tokens.difference(&lines.tokens);
+        kind.first = kind.first.min(lines.first);
+        kind.last = kind.last.max(lines.last);
+        kind.counts.append(lines.counts);
+        let after = kind.bytes();
+        self.kinds_bytes = self.kinds_bytes + after - before;
     }
 
     /// Takes in one line.
     pub fn add_line(&mut self, tokens: &Tokens, ts: Timestamp, cell: Cell) {
-        match self.find(tokens) {
-            Some(kind) => {
-                kind.differ |= kind.tokens.difference(tokens);
-                kind.first = kind.first.min(ts);
-                kind.last = kind.last.max(ts);
-                kind.counts.add(cell);
-            }
-            None => {
-                let mut lines = Lines::new(tokens, ts);
-                lines.counts.add(cell);
-                self.insert(lines);
-            }
-        }
+        let Some(kind) = self.find(tokens) else {
+            let mut lines = Lines::new(tokens, ts);
+            lines.counts.add(cell);
+            return self.insert(lines);
+        };
+        let before = kind.bytes();
+        kind.differ |= kind.tokens.difference(tokens);
+        kind.first = kind.first.min(ts);
+        kind.last = kind.last.max(ts);
+        kind.counts.add(cell);
+        let after = kind.bytes();
+        self.kinds_bytes = self.kinds_bytes + after - before;
     }
 
     fn insert(&mut self, lines: Lines) {
@@ -116,15 +120,21 @@ impl Tree {
         if self.nodes.len() > limits::PATTERN_NODES_MAX || self.kinds.len() > KINDS_MAX * 8 {
             self.rebuild();
         }
+        self.push(lines);
+    }
+
+    fn push(&mut self, lines: Lines) {
         self.place(&lines.tokens);
+        self.kinds_bytes += lines.bytes();
         self.kinds.push(Some(lines));
         self.live += 1;
     }
 
     fn drop_oldest(&mut self) {
         let live = self.kinds.iter_mut().filter(|kind| kind.is_some());
-        if let Some(oldest) = live.min_by_key(|kind| kind.as_ref().map(|kind| kind.last)) {
-            *oldest = None;
+        let oldest = live.min_by_key(|kind| kind.as_ref().map(|kind| kind.last));
+        if let Some(oldest) = oldest.and_then(Option::take) {
+            self.kinds_bytes -= oldest.bytes();
             self.live -= 1;
         }
     }
@@ -132,11 +142,7 @@ impl Tree {
     /// Forgets the ways to kinds that are gone.
     fn rebuild(&mut self) {
         let kinds: Vec<Lines> = std::mem::take(self).into_kinds().collect();
-        for lines in kinds {
-            self.place(&lines.tokens);
-            self.kinds.push(Some(lines));
-            self.live += 1;
-        }
+        kinds.into_iter().for_each(|lines| self.push(lines));
     }
 
     fn new_node(&mut self) -> usize {

@@ -14,7 +14,7 @@ fn mined(from: i64, lines: &[String], level: &str) -> Miner {
         if tokens.read(line, reading) {
             let source = Source { stream: STREAM, reading, level: Level::of(Some(level)) };
             let cell = Cell::of(ts, STEP_MS);
-            miner.add_line(source, &tokens, ts, cell, &mut scratch).unwrap();
+            miner.add_line(source, &tokens, ts, cell, &mut scratch);
         }
     }
     miner
@@ -37,7 +37,7 @@ fn check(lines: &[String], expect: &[(&str, u64)]) {
     let cut = lines.len() / 3;
     let (first, rest) = lines.split_at(cut);
     let mut both = mined(cut as i64, rest, "info");
-    both.append(mined(0, first, "info")).unwrap();
+    both.append(mined(0, first, "info"));
     assert_eq!(told(both), expect, "in parts");
 }
 
@@ -71,8 +71,8 @@ fn of_many_words_in_one_place_the_first_have_patterns_of_their_own() {
 fn levels_are_told_apart() {
     let line = |n: usize| format!("pump {n} is running hot");
     let mut miner = mined(0, &repeated(40, line), "info");
-    miner.append(mined(0, &repeated(35, line), "WARN")).unwrap();
-    miner.append(mined(0, &repeated(31, line), "odd")).unwrap();
+    miner.append(mined(0, &repeated(35, line), "WARN"));
+    miner.append(mined(0, &repeated(31, line), "odd"));
     let found = miner.finish(STEP_MS, 300);
     let found: Vec<(&str, u64)> = found.iter().map(|p| (p.level.as_str(), p.total())).collect();
     assert_eq!(found, [("info", 40), ("warn", 35), ("unknown", 31)]);
@@ -98,7 +98,7 @@ fn steps_between_have_zeros_but_not_between_hours() {
     let mut miner = mined(1_000, &repeated(20, |n| format!("gate {n} was opened")), "info");
     for from in [1_200, 20_000] {
         let more = repeated(20, |n| format!("gate {n} was opened"));
-        miner.append(mined(from, &more, "info")).unwrap();
+        miner.append(mined(from, &more, "info"));
     }
     let found = miner.clone().finish(STEP_MS, 10);
     let at = |secs: i64, count: u64| (Timestamp::from_secs(secs), count);
@@ -114,7 +114,7 @@ fn streams_of_several_formats_are_named() {
     let text = repeated(5, |n| format!("parcel {n} is on its way"));
     let mut miner = mined(100, &json, "info");
     assert_eq!(miner.ambiguous(), Readings::new());
-    miner.append(mined(0, &text, "info")).unwrap();
+    miner.append(mined(0, &text, "info"));
     assert_eq!(miner.ambiguous(), Readings::from([(STREAM, Reading::Text)]));
 }
 
