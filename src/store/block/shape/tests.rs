@@ -2,6 +2,7 @@
 //! lines, damage is noticed.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
@@ -479,12 +480,15 @@ fn columns_are_what_queries_count_with() {
     assert!(buffer.column(1, 0).is_none());
 }
 
-/// Real logs, where a folder with some is at hand (`STOCKADE_LOGHUB`).
+/// Lines that real programs wrote, and those of Loghub where `STOCKADE_LOGHUB` names its folder.
 #[test]
 fn real_logs_come_back() {
-    let Some(folder) = std::env::var_os("STOCKADE_LOGHUB") else { return };
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lines");
+    let loghub = std::env::var_os("STOCKADE_LOGHUB").map(PathBuf::from);
+    let files = std::iter::once(own).chain(loghub).flat_map(|f| std::fs::read_dir(f).unwrap());
+    let paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    assert!(paths.len() >= 6);
+    for path in paths {
         let bytes = std::fs::read(&path).unwrap();
         let lines: Vec<String> =
             String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
