@@ -102,27 +102,26 @@ impl ApiRules {
         })
     }
 
-    pub fn delete_group(
+    /// Deletes a group of a namespace, or all of them.
+    pub fn delete(
         &self,
         tenant: &str,
         namespace: &str,
-        name: &str,
+        group: Option<&str>,
     ) -> Result<(), AlertError> {
         self.change(|tenants| {
             let namespaces = tenants.get_mut(tenant).ok_or(AlertError::NotFound)?;
             let groups = namespaces.get_mut(namespace).ok_or(AlertError::NotFound)?;
-            groups.remove(name).ok_or(AlertError::NotFound)?;
+            match group {
+                Some(name) => {
+                    groups.remove(name).ok_or(AlertError::NotFound)?;
+                }
+                None => groups.clear(),
+            }
             if groups.is_empty() {
                 namespaces.remove(namespace);
             }
             Ok(())
-        })
-    }
-
-    pub fn delete_namespace(&self, tenant: &str, namespace: &str) -> Result<(), AlertError> {
-        self.change(|tenants| {
-            let namespaces = tenants.get_mut(tenant).ok_or(AlertError::NotFound)?;
-            namespaces.remove(namespace).map(|_| ()).ok_or(AlertError::NotFound)
         })
     }
 

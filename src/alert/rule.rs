@@ -128,19 +128,21 @@ impl RuleSet {
     /// Orders the groups and names their rules.
     pub fn new(mut groups: Vec<Group>) -> Self {
         groups.sort_by(|a, b| {
-            let place = |group: &Group| {
-                (group.origin, group.tenant.clone(), group.namespace.clone(), group.name.clone())
-            };
-            place(a).cmp(&place(b))
+            (a.origin, &a.tenant, &a.namespace, &a.name).cmp(&(
+                b.origin,
+                &b.tenant,
+                &b.namespace,
+                &b.name,
+            ))
         });
         let mut ranks: HashMap<u64, usize> = HashMap::new();
-        let with_tenant = groups.iter_mut().flat_map(|group| {
-            let tenant = group.tenant.clone();
-            group.rules.iter_mut().map(move |rule| (tenant.clone(), rule))
+        let rules = groups.iter_mut().flat_map(|Group { tenant, rules, .. }| {
+            let tenant: &str = tenant;
+            rules.iter_mut().map(move |rule| (tenant, rule))
         });
-        for (tenant, rule) in with_tenant {
+        for (tenant, rule) in rules {
             let mut bytes = Vec::with_capacity(64);
-            if *tenant != *TENANT_DEFAULT {
+            if tenant != TENANT_DEFAULT {
                 bytes.extend_from_slice(tenant.as_bytes());
                 bytes.push(0xfd);
             }

@@ -24,7 +24,8 @@ impl Slots {
 
     pub fn new(key: &GroupKey, interval_ns: i64) -> Slots {
         let interval_ns = interval_ns.max(1);
-        let hash = xxh3_64(format!("{}\u{0}{}", key.namespace, key.name).as_bytes());
+        let GroupKey { tenant, namespace, name } = key;
+        let hash = xxh3_64(format!("{tenant}\u{0}{namespace}\u{0}{name}").as_bytes());
         // Halved so that it fits an i64.
         let phase_ns = i64::try_from(hash / 2).unwrap_or(0).rem_euclid(interval_ns);
         Slots { interval_ns, phase_ns }

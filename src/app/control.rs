@@ -234,11 +234,7 @@ impl Control for Desk {
         namespace: &str,
         group: Option<&str>,
     ) -> Result<bool, String> {
-        let outcome = match group {
-            Some(group) => self.0.ruler.delete_group(tenant, namespace, group),
-            None => self.0.ruler.delete_namespace(tenant, namespace),
-        };
-        match outcome {
+        match self.0.ruler.delete(tenant, namespace, group) {
             Ok(()) => Ok(true),
             Err(AlertError::NotFound) => Ok(false),
             Err(error) => Err(error.to_string()),

@@ -221,21 +221,15 @@ impl Ruler {
         Ok(())
     }
 
-    pub fn delete_group(
+    /// Deletes a group of the API, or all of a namespace.
+    pub fn delete(
         &self,
         tenant: &str,
         namespace: &str,
-        name: &str,
+        group: Option<&str>,
     ) -> Result<(), AlertError> {
         self.refuse_files(tenant, namespace)?;
-        self.0.from_api.delete_group(tenant, namespace, name)?;
-        self.rebuild();
-        Ok(())
-    }
-
-    pub fn delete_namespace(&self, tenant: &str, namespace: &str) -> Result<(), AlertError> {
-        self.refuse_files(tenant, namespace)?;
-        self.0.from_api.delete_namespace(tenant, namespace)?;
+        self.0.from_api.delete(tenant, namespace, group)?;
         self.rebuild();
         Ok(())
     }

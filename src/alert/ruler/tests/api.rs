@@ -34,14 +34,14 @@ fn groups_are_made_listed_and_deleted_over_restarts() {
     let bare = "name: \"bare\"\nrules:\n    - record: \"a\"\n      expr: \"vector(1)\"\n";
     ruler.put_group(TENANT_DEFAULT, "bare", bare).unwrap();
     assert_eq!(ruler.group_yaml(TENANT_DEFAULT, "bare", "bare").unwrap(), bare);
-    ruler.delete_namespace(TENANT_DEFAULT, "bare").unwrap();
+    ruler.delete(TENANT_DEFAULT, "bare", None).unwrap();
 
-    ruler.delete_group(TENANT_DEFAULT, "copy", "mine").unwrap();
+    ruler.delete(TENANT_DEFAULT, "copy", Some("mine")).unwrap();
     assert!(matches!(
-        ruler.delete_group(TENANT_DEFAULT, "copy", "mine"),
+        ruler.delete(TENANT_DEFAULT, "copy", Some("mine")),
         Err(AlertError::NotFound)
     ));
-    ruler.delete_namespace(TENANT_DEFAULT, "team a/x").unwrap();
+    ruler.delete(TENANT_DEFAULT, "team a/x", None).unwrap();
     assert!(matches!(
         ruler.groups_yaml(TENANT_DEFAULT, Some("team a/x")),
         Err(AlertError::NotFound)
@@ -61,7 +61,7 @@ fn files_and_mistakes_are_refused() {
         Err(AlertError::ReadOnly { .. })
     ));
     assert!(matches!(
-        ruler.delete_group(TENANT_DEFAULT, "rules.yaml", "g"),
+        ruler.delete(TENANT_DEFAULT, "rules.yaml", Some("g")),
         Err(AlertError::ReadOnly { .. })
     ));
     assert!(matches!(ruler.put_group(TENANT_DEFAULT, "", GROUP), Err(AlertError::Namespace(_))));
@@ -85,7 +85,7 @@ fn deleting_a_rule_ends_its_alerts() {
     let (ruler, _) = open(folder.path(), Vec::new(), &script, &clock);
     ruler.put_group(TENANT_DEFAULT, "ns", &GROUP.replace("for: 1m", "for: 0s")).unwrap();
     assert_eq!(shown(&tick(&ruler, &clock, 10)), ["Mine api 10-"]);
-    ruler.delete_namespace(TENANT_DEFAULT, "ns").unwrap();
+    ruler.delete(TENANT_DEFAULT, "ns", None).unwrap();
     assert_eq!(shown(&tick(&ruler, &clock, 20)), ["Mine api 10-20"]);
 }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use regex_syntax::hir::{Class, HirKind};
 
-use crate::query::stage::json_scan::{self, Kind};
+use crate::query::stage::json_scan::{self, Commas, Kind};
 use crate::text::logfmt::{Pair, Scanner};
 
 /// Stands for the parts in which lines of one pattern differ; a `|>` filter reads it.
@@ -269,29 +269,20 @@ fn without_repeats(text: &str) -> String {
 
 /// The message of a JSON line, as it stands between its quotes.
 fn message(line: &str) -> Option<&str> {
-    let bytes = line.as_bytes();
-    let (open, _) = json_scan::next_token(bytes, 0).filter(|(_, byte)| *byte == b'{')?;
     let mut found: [Option<Option<&str>>; MESSAGE_KEYS.len()] = Default::default();
-    let mut at = open + 1;
-    while let Some((here, byte)) = json_scan::next_token(bytes, at) {
-        if byte == b',' {
-            at = here + 1;
-            continue;
-        }
-        let member = (byte == b'"').then(|| json_scan::string_end(bytes, here + 1)).flatten();
-        let Some((key_end, _)) = member else { break };
-        let colon = json_scan::next_token(bytes, key_end + 1).filter(|(_, byte)| *byte == b':');
-        let Some((colon, _)) = colon else { break };
-        let Ok(value) = json_scan::value(bytes, colon + 1) else { break };
-        let key = line.get(here + 1..key_end);
-        if let Some(place) = MESSAGE_KEYS.iter().position(|known| Some(*known) == key)
+    let member = &mut |key: &str, value: json_scan::Found| {
+        let value = value?;
+        if let Some(place) = MESSAGE_KEYS.iter().position(|known| *known == key)
             && let Some(known) = found.get_mut(place)
         {
             let text = line.get(value.start..value.end);
             known.get_or_insert(text.filter(|_| value.kind == Kind::String));
         }
-        at = value.next;
-    }
+        Ok(())
+    };
+    // What stands in front of a fault counts.
+    let _: Result<(), &str> =
+        json_scan::each_member(line, 0, Commas::Optional, &mut String::new(), member);
     found.into_iter().flatten().flatten().next()
 }
 
